@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+# The top level: what there is to do. The work is done by scripts/, the
+# programs and the tests that are called here. AS_IS=1 builds the kernel trees
+# under build/src as they are, for those who are changing them.
+
+TOP := $(CURDIR)
+KSRC := $(TOP)/build/src/kview
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+help: ## print this
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## install the packages that are needed and missing (needs root)
+	@scripts/setup
+
+kernels: setup ## build the kernels: baseline, pre and kview
+	@scripts/kernel build baseline pre kview
+
+kernel-debug: setup ## build the kview kernel with KASAN, lockdep and others
+	@scripts/kernel build debug
+
+tools: setup ## build libbpf, bpftool, kview and the bench programs
+	@scripts/kernel source
+	@$(MAKE) --no-print-directory -C userspace O=$(TOP)/build/tools KSRC=$(KSRC)
+
+demo: kernels tools ## the paper's comparison, then two memcached servers
+	@bench/demo
+
+test: kernels tools ## run all tests in QEMU
+	@scripts/test
+
+test-debug: kernel-debug tools ## run the tests in the debug kernel
+	@scripts/test --debug
+
+lint: setup ## check style and that patches and trees agree; silent if clean
+	@[ -e build/src/kview/.git ] || scripts/kernel source
+	@scripts/lint
+
+clean: ## remove what was built, but not the kernel source trees
+	@scripts/clean
+
+distclean: ## remove build/ altogether, unless it holds unexported work
+	@scripts/clean --all
+
+.PHONY: help setup kernels kernel-debug tools demo test test-debug lint clean distclean

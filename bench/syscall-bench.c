@@ -1,0 +1,633 @@
+// SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
+/*
+ * What a system call, a page fault or a switch costs a process while a tracing program is attached for
+ * another one, or for itself.
+ *
+ * Two workers, T and U, are forked at the start, so that they are alike; both
+ * and the parent are bound to one CPU. The parent attaches the program for T in
+ * the way asked for, then has the workers make system calls, one worker at a
+ * time, while the others sleep. Each call is timed by itself with the time
+ * stamp counter, less what reading it costs: under qemu/vm --clock icount the
+ * unit is instructions. What a call needs to be repeatable, such as emptying
+ * the socket, is done between the calls. The cost of an interrupt counts, if
+ * it hits a call.
+ */
+#define _GNU_SOURCE
+#include <argp.h>
+#include <err.h>
+#include <errno.h>
+#include <math.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <x86intrin.h>
+#include <linux/bpf.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "demo_printk.skel.h"
+
+#ifndef PR_SET_BPF_TRACED
+#define PR_SET_BPF_TRACED 0x6b765057
+#endif
+
+#define MAX_RUNS 1000
+#define MAX_CALLS 1000000
+#define WARM_UP 2000
+
+enum filter { FILTER_NONE, FILTER_POST, FILTER_IN, FILTER_PRE, FILTER_VIEW };
+static const char *const filter_names[] = { "none", "post", "in", "pre", "view" };
+
+enum program { PROGRAM_PRINTK, PROGRAM_COUNT, PROGRAM_RAW };
+static const char *const program_names[] = { "printk", "count", "raw" };
+
+/* What is timed; the program is on the entry to event_of[]. */
+enum call { CALL_READ, CALL_SENDMSG, CALL_FAULT, CALL_SWITCH };
+static const char *const call_names[] = { "read", "sendmsg", "fault", "switch" };
+static const char *const event_of[] = { "read", "sendmsg", "read", "read" };
+
+/* Who makes the calls, and when. */
+enum role {
+	ROLE_UNTRACED, /* U */
+	ROLE_TRACED, /* T */
+	ROLE_CHILD, /* a child of T, forked after the attach */
+	ROLE_EXEC, /* T, after an exec that follows the attach */
+	ROLE_DETACHED, /* T, after the detach */
+};
+static const char *const role_names[] = { "untraced", "traced", "child", "exec", "detached" };
+
+#define ARRAY_SIZE(x) (sizeof(x) / sizeof((x)[0]))
+
+static struct {
+	enum filter filter;
+	bool global_too;
+	enum program program;
+	unsigned int calls;
+	unsigned int runs;
+	unsigned int roles;
+} options = { .calls = 10000, .runs = 10 };
+
+/* Parent to worker. */
+struct command {
+	enum call call;
+	unsigned int calls;
+	unsigned int runs;
+	bool in_child; /* let a child do it */
+	bool exec; /* exec this program first */
+};
+
+/* Worker to parent. */
+struct result {
+	double average; /* of the runs' averages */
+	double deviation;
+	uint32_t usual; /* the most frequent cost of one call */
+	double share; /* of the calls that cost that */
+};
+
+struct worker {
+	pid_t pid;
+	int to;
+	int from;
+};
+
+/* --- the worker --- */
+
+static uint32_t *costs;
+
+static long raw_syscall(long nr, long a, long b, long c)
+{
+	long ret;
+
+	asm volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+	return ret;
+}
+
+static inline uint32_t timed_call(long nr, long a, long b, long c, long expected)
+{
+	uint64_t start = __rdtsc();
+	long ret = raw_syscall(nr, a, b, c);
+	uint64_t end = __rdtsc();
+
+	if (ret != expected)
+		errx(1, "system call %ld returned %ld", nr, ret);
+	return end - start;
+}
+
+/* What an empty measurement costs. */
+static uint32_t overhead(void)
+{
+	uint32_t least = UINT32_MAX;
+
+	for (int i = 0; i < 1000; i++) {
+		uint64_t start = __rdtsc();
+		uint32_t cost = __rdtsc() - start;
+
+		if (cost < least)
+			least = cost;
+	}
+	return least;
+}
+
+static void calls_of_read(uint32_t *out, unsigned int calls)
+{
+	static int fd = -1;
+	char byte;
+
+	if (fd < 0)
+		fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		err(1, "/dev/zero");
+	for (unsigned int i = 0; i < calls; i++)
+		out[i] = timed_call(SYS_read, fd, (long)&byte, 1, 1);
+}
+
+static void calls_of_sendmsg(uint32_t *out, unsigned int calls)
+{
+	static int pair[2] = { -1, -1 };
+	char byte = 0;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (pair[0] < 0 && socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair))
+		err(1, "socketpair");
+	for (unsigned int i = 0; i < calls; i++) {
+		out[i] = timed_call(SYS_sendmsg, pair[0], (long)&msg, 0, 1);
+		if (recv(pair[1], &byte, 1, 0) != 1)
+			err(1, "recv");
+	}
+}
+
+/* A write to a page that is not there. */
+static void calls_of_fault(uint32_t *out, unsigned int calls)
+{
+	static volatile char *page;
+
+	if (!page)
+		page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		err(1, "mmap");
+	for (unsigned int i = 0; i < calls; i++) {
+		uint64_t start, end;
+
+		if (madvise((void *)page, 4096, MADV_DONTNEED))
+			err(1, "madvise");
+		start = __rdtsc();
+		*page = 1;
+		end = __rdtsc();
+		out[i] = end - start;
+	}
+}
+
+/* A message to a process on the same CPU, and its answer: two switches. */
+static void calls_of_switch(uint32_t *out, unsigned int calls)
+{
+	int there[2], back[2], status;
+	char byte = 0;
+	pid_t pid;
+
+	if (pipe(there) || pipe(back))
+		err(1, "pipe");
+	pid = fork();
+	if (pid < 0)
+		err(1, "fork");
+	if (!pid) {
+		close(there[1]);
+		close(back[0]);
+		while (raw_syscall(SYS_read, there[0], (long)&byte, 1) == 1)
+			raw_syscall(SYS_write, back[1], (long)&byte, 1);
+		_exit(0);
+	}
+	close(there[0]);
+	close(back[1]);
+	for (unsigned int i = 0; i < calls; i++) {
+		uint64_t start = __rdtsc(), end;
+
+		raw_syscall(SYS_write, there[1], (long)&byte, 1);
+		if (raw_syscall(SYS_read, back[0], (long)&byte, 1) != 1)
+			errx(1, "no answer");
+		end = __rdtsc();
+		out[i] = end - start;
+	}
+	close(there[1]);
+	close(back[0]);
+	waitpid(pid, &status, 0);
+}
+
+static void make_calls(enum call call, uint32_t *out, unsigned int calls)
+{
+	switch (call) {
+	case CALL_READ:
+		return calls_of_read(out, calls);
+	case CALL_SENDMSG:
+		return calls_of_sendmsg(out, calls);
+	case CALL_FAULT:
+		return calls_of_fault(out, calls);
+	case CALL_SWITCH:
+		return calls_of_switch(out, calls);
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void find_usual(uint32_t *sorted, size_t n, struct result *result)
+{
+	size_t best = 0;
+
+	qsort(sorted, n, sizeof(*sorted), compare);
+	for (size_t i = 0, j; i < n; i = j) {
+		for (j = i; j < n && sorted[j] == sorted[i];)
+			j++;
+		if (j - i > best) {
+			best = j - i;
+			result->usual = sorted[i];
+		}
+	}
+	result->share = (double)best / n;
+}
+
+static struct result measure(const struct command *command)
+{
+	uint32_t *out = costs, less = overhead();
+	double sum = 0, squares = 0;
+	struct result result = {};
+
+	make_calls(command->call, out, WARM_UP);
+	for (unsigned int run = 0; run < command->runs; run++) {
+		double average = 0;
+
+		make_calls(command->call, out, command->calls);
+		for (unsigned int i = 0; i < command->calls; i++) {
+			out[i] -= less;
+			average += out[i];
+		}
+		average /= command->calls;
+		sum += average;
+		squares += average * average;
+		out += command->calls;
+	}
+	result.average = sum / command->runs;
+	if (command->runs > 1) {
+		double variance = (squares - sum * sum / command->runs) / (command->runs - 1);
+
+		result.deviation = variance > 0 ? sqrt(variance) : 0;
+	}
+	find_usual(costs, (size_t)command->calls * command->runs, &result);
+	return result;
+}
+
+/* Room for the costs, in memory before it is needed. */
+static void prepare(unsigned int calls, unsigned int runs)
+{
+	size_t size = ((size_t)calls * runs + WARM_UP) * sizeof(*costs);
+
+	costs = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (costs == MAP_FAILED)
+		err(1, "mmap");
+}
+
+static void do_command(const struct command *command, int to)
+{
+	struct result result;
+	int status;
+	pid_t pid;
+
+	if (!command->in_child) {
+		result = measure(command);
+		if (write(to, &result, sizeof(result)) != sizeof(result))
+			err(1, "write");
+		return;
+	}
+	pid = fork();
+	if (pid < 0)
+		err(1, "fork");
+	if (!pid) {
+		/* Its own copy of the pages that will be written. */
+		memset(costs, 0, (size_t)command->calls * command->runs * sizeof(*costs));
+		result = measure(command);
+		_exit(write(to, &result, sizeof(result)) != sizeof(result));
+	}
+	if (waitpid(pid, &status, 0) != pid || status)
+		errx(1, "the child failed");
+}
+
+static void worker_loop(int from, int to)
+{
+	struct command command;
+
+	while (read(from, &command, sizeof(command)) == sizeof(command)) {
+		if (command.exec) {
+			char a[3][12];
+
+			snprintf(a[0], sizeof(a[0]), "%d", from);
+			snprintf(a[1], sizeof(a[1]), "%d", to);
+			execl("/proc/self/exe", "worker", "--worker", a[0], a[1],
+			      (char *)NULL);
+			err(1, "exec");
+		}
+		if (!costs)
+			prepare(command.calls, command.runs);
+		do_command(&command, to);
+	}
+	exit(0);
+}
+
+/* --- the parent --- */
+
+static struct worker start_worker(void)
+{
+	struct worker worker;
+	int down[2], up[2];
+
+	/* The ends of the other worker stay open here: it ends with us anyway. */
+	if (pipe(down) || pipe(up))
+		err(1, "pipe");
+	worker.pid = fork();
+	if (worker.pid < 0)
+		err(1, "fork");
+	if (!worker.pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(down[1]);
+		close(up[0]);
+		worker_loop(down[0], up[1]);
+	}
+	close(down[0]);
+	close(up[1]);
+	fcntl(down[1], F_SETFD, FD_CLOEXEC);
+	fcntl(up[0], F_SETFD, FD_CLOEXEC);
+	worker.to = down[1];
+	worker.from = up[0];
+	return worker;
+}
+
+static void send_command(struct worker *worker, const struct command *command)
+{
+	if (write(worker->to, command, sizeof(*command)) != sizeof(*command))
+		err(1, "a worker is gone");
+}
+
+static struct result run_command(struct worker *worker, const struct command *command)
+{
+	struct result result;
+
+	send_command(worker, command);
+	if (read(worker->from, &result, sizeof(result)) != sizeof(result))
+		errx(1, "a worker failed");
+	return result;
+}
+
+/* What is attached. */
+struct attachment {
+	struct demo_printk_bpf *skel;
+	struct bpf_link *link; /* system-wide, or NULL */
+	int view; /* link of the view, or -1 */
+	pid_t pre; /* process with the pre-eBPF flag, or 0 */
+};
+
+static struct bpf_program *choose(struct demo_printk_bpf *skel)
+{
+	bool in = options.filter == FILTER_IN;
+
+	switch (options.program) {
+	case PROGRAM_PRINTK:
+		return in ? skel->progs.printk_in : skel->progs.printk;
+	case PROGRAM_COUNT:
+		return in ? skel->progs.count_event_in : skel->progs.count_event;
+	case PROGRAM_RAW:
+		return in ? skel->progs.count_raw_in : skel->progs.count_raw;
+	}
+	return NULL;
+}
+
+static int attach_view(struct bpf_program *program, const char *event, pid_t pid)
+{
+	union bpf_attr attr = {};
+	char hook[64];
+
+	if (options.program == PROGRAM_RAW)
+		snprintf(hook, sizeof(hook), "sys_enter");
+	else
+		snprintf(hook, sizeof(hook), "syscalls:%s", event);
+	attr.link_create.prog_fd = bpf_program__fd(program);
+	attr.link_create.attach_type = options.program == PROGRAM_RAW ? BPF_TRACE_RAW_TP :
+									BPF_PERF_EVENT;
+	attr.link_create.tracepoint.name = (uintptr_t)hook;
+	attr.link_create.view.pid = pid;
+	return syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+}
+
+static void attach_global(struct attachment *at, struct bpf_program *program, const char *event)
+{
+	if (options.program == PROGRAM_RAW)
+		at->link = bpf_program__attach_raw_tracepoint(program, "sys_enter");
+	else
+		at->link = bpf_program__attach_tracepoint(program, "syscalls", event);
+	if (!at->link)
+		err(1, "attach to %s", event);
+}
+
+static void attach(struct attachment *at, enum call call, pid_t pid)
+{
+	struct bpf_program *program;
+	char event[32];
+
+	*at = (struct attachment){ .view = -1 };
+	if (options.filter == FILTER_NONE)
+		return;
+	snprintf(event, sizeof(event), "sys_enter_%s", event_of[call]);
+	at->skel = demo_printk_bpf__open();
+	if (!at->skel)
+		err(1, "BPF programs");
+	at->skel->rodata->target = pid;
+	if (demo_printk_bpf__load(at->skel))
+		err(1, "load BPF programs");
+	program = choose(at->skel);
+
+	if (options.filter == FILTER_VIEW) {
+		at->view = attach_view(program, event, pid);
+		if (at->view < 0 && (errno == EINVAL || errno == EOPNOTSUPP))
+			errx(1, "this kernel has no views");
+		if (at->view < 0)
+			err(1, "attach to %s for process %d", event, pid);
+		if (!options.global_too)
+			return;
+	}
+	if (options.filter == FILTER_PRE) {
+		if (prctl(PR_SET_BPF_TRACED, pid, 1, 0, 0))
+			err(1, "this is not the pre-eBPF kernel");
+		at->pre = pid;
+	}
+	attach_global(at, program, event);
+}
+
+static void detach(struct attachment *at)
+{
+	if (at->view >= 0)
+		close(at->view);
+	bpf_link__destroy(at->link);
+	if (at->pre && prctl(PR_SET_BPF_TRACED, at->pre, 0, 0, 0))
+		err(1, "prctl");
+	demo_printk_bpf__destroy(at->skel);
+}
+
+static void print_result(enum call call, enum role role, const struct result *result)
+{
+	printf("%s%s\t%s\t%s\t%.2f\t%.2f\t%u\t%.3f\n", filter_names[options.filter],
+	       options.global_too ? "+post" : "", call_names[call], role_names[role],
+	       result->average, result->deviation, result->usual, result->share);
+	fflush(stdout);
+}
+
+/* Let traced events happen, or not, as the role wants it, and measure. */
+static void bench(struct worker *t, struct worker *u, enum call call)
+{
+	struct command command = { .call = call, .calls = options.calls, .runs = options.runs };
+	struct attachment at;
+
+	attach(&at, call, t->pid);
+	for (enum role role = 0; role < ARRAY_SIZE(role_names); role++) {
+		struct worker *worker = role == ROLE_UNTRACED ? u : t;
+		struct result result;
+
+		if (role == ROLE_DETACHED) {
+			detach(&at);
+			/* Freeing takes a while: it is not the worker's cost. */
+			usleep(200000);
+		}
+		if (!(options.roles & 1U << role))
+			continue;
+		command.in_child = role == ROLE_CHILD;
+		if (role == ROLE_EXEC) {
+			struct command exec = { .exec = true };
+
+			send_command(t, &exec);
+		}
+		result = run_command(worker, &command);
+		print_result(call, role, &result);
+	}
+}
+
+/* --- options --- */
+
+static int index_of(const char *const *names, size_t n, const char *name, const char *what)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(names[i], name))
+			return i;
+	errx(2, "unknown %s '%s'", what, name);
+}
+
+static unsigned int number(const char *arg, unsigned int max, const char *what)
+{
+	char *end;
+	unsigned long value = strtoul(arg, &end, 10);
+
+	if (*end || end == arg || value < 1 || value > max)
+		errx(2, "%s: a number from 1 to %u, not '%s'", what, max, arg);
+	return value;
+}
+
+static unsigned int parse_roles(char *arg)
+{
+	unsigned int roles = 0;
+
+	for (char *name = strtok(arg, ","); name; name = strtok(NULL, ","))
+		roles |= 1U << index_of(role_names, ARRAY_SIZE(role_names), name, "role");
+	return roles;
+}
+
+static const struct argp_option argp_options[] = {
+	{ "calls", 'c', "N", 0, "calls of one run (10000)", 0 },
+	{ "runs", 'r', "N", 0, "runs (10)", 0 },
+	{ "filter", 'f', "none|post|in|pre|view", 0,
+	  "what keeps the program to process T (none: attach nothing)", 0 },
+	{ "global-too", 'g', NULL, 0,
+	  "with --filter view: attach for all processes as well", 0 },
+	{ "program", 'p', "printk|count|raw", 0,
+	  "bpf_printk() or a counter on syscalls:sys_enter_*, or a counter on sys_enter", 0 },
+	{ "roles", 'R', "untraced,traced,child,exec,detached", 0,
+	  "who makes the calls (untraced,traced)", 0 },
+	{}
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	(void)state;
+	switch (key) {
+	case 'c':
+		options.calls = number(arg, MAX_CALLS, "--calls");
+		break;
+	case 'r':
+		options.runs = number(arg, MAX_RUNS, "--runs");
+		break;
+	case 'f':
+		options.filter = index_of(filter_names, ARRAY_SIZE(filter_names), arg, "filter");
+		break;
+	case 'g':
+		options.global_too = true;
+		break;
+	case 'p':
+		options.program =
+			index_of(program_names, ARRAY_SIZE(program_names), arg, "program");
+		break;
+	case 'R':
+		options.roles = parse_roles(arg);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse_option,
+	.args_doc = "read|sendmsg|fault|switch...",
+	.doc = "What a system call, a page fault or two switches between processes cost "
+	       "while a BPF program is attached.\v"
+	       "Prints, separated by tabs: filter, call, role, average cost of a call, "
+	       "standard deviation of the runs' averages, the most frequent cost, and "
+	       "the share of the calls that cost that.",
+};
+
+int main(int argc, char **argv)
+{
+	struct worker t, u;
+	cpu_set_t set;
+	int first;
+
+	if (argc == 4 && !strcmp(argv[1], "--worker"))
+		worker_loop(atoi(argv[2]), atoi(argv[3]));
+
+	options.roles = 1U << ROLE_UNTRACED | 1U << ROLE_TRACED;
+	argp_parse(&argp, argc, argv, 0, &first, NULL);
+	if (options.global_too && options.filter != FILTER_VIEW)
+		errx(2, "--global-too goes with --filter view");
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		err(1, "sched_setaffinity");
+	t = start_worker();
+	u = start_worker();
+	for (int i = first; i < argc; i++)
+		bench(&t, &u, index_of(call_names, ARRAY_SIZE(call_names), argv[i], "call"));
+	kill(t.pid, SIGKILL);
+	kill(u.pid, SIGKILL);
+	return 0;
+}

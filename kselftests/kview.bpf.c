@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The programs of the tests. Each link's cookie is the number of a slot, in
+ * which its events are counted: a program can be attached many times, and each
+ * link is seen apart.
+ */
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "kview_slots.h"
+
+struct slot slots[NR_SLOTS];
+
+/* Events whose cookie is no slot's. */
+__u64 strays;
+
+#define HASH(slot, value) ((slot)->hash = ((slot)->hash ^ (value)) * 0x100000001b3ULL)
+
+static __always_inline struct slot *event(void *ctx)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	struct slot *slot;
+
+	if (cookie >= NR_SLOTS) {
+		__sync_fetch_and_add(&strays, 1);
+		return NULL;
+	}
+	slot = &slots[cookie];
+	if (slot->tgid && tgid != slot->tgid) {
+		if (!slot->filter)
+			__sync_fetch_and_add(&slot->foreign, 1);
+		return NULL;
+	}
+	__sync_fetch_and_add(&slot->count, 1);
+	return slot;
+}
+
+SEC("raw_tracepoint")
+int raw(void *ctx)
+{
+	event(ctx);
+	return 0;
+}
+
+/* The same again: a program does not nest, nor can one classic program be
+ * attached to a tracepoint twice.
+ */
+SEC("raw_tracepoint")
+int raw_oracle(void *ctx)
+{
+	event(ctx);
+	return 0;
+}
+
+SEC("tp_btf")
+int btf(void *ctx)
+{
+	event(ctx);
+	return 0;
+}
+
+SEC("tracepoint")
+int classic(void *ctx)
+{
+	event(ctx);
+	return 0;
+}
+
+SEC("tracepoint")
+int classic_oracle(void *ctx)
+{
+	event(ctx);
+	return 0;
+}
+
+/* All that two arguments say. */
+SEC("raw_tracepoint")
+int raw_ctx(__u64 *ctx)
+{
+	struct slot *slot = event(ctx);
+
+	if (slot) {
+		HASH(slot, ctx[0]);
+		HASH(slot, ctx[1]);
+		slot->last = ctx[1];
+	}
+	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int btf_ctx(__u64 *ctx)
+{
+	struct slot *slot = event(ctx);
+	__u64 regs[8] = {};
+
+	if (slot) {
+		/* A typed pointer: what it points to, not what it is. */
+		bpf_probe_read_kernel(regs, sizeof(regs), (void *)ctx[0]);
+		for (int i = 0; i < 8; i++)
+			HASH(slot, regs[i]);
+		HASH(slot, ctx[1]);
+		slot->last = ctx[1];
+	}
+	return 0;
+}
+
+/* A system call with at least three arguments. */
+SEC("tracepoint")
+int syscall_enter_ctx(struct syscall_enter_ctx *ctx)
+{
+	struct slot *slot = event(ctx);
+
+	if (slot) {
+		HASH(slot, ctx->nr);
+		HASH(slot, ctx->args[0]);
+		HASH(slot, ctx->args[1]);
+		HASH(slot, ctx->args[2]);
+		slot->last = ctx->args[2];
+	}
+	return 0;
+}
+
+SEC("tracepoint")
+int syscall_exit_ctx(struct syscall_exit_ctx *ctx)
+{
+	struct slot *slot = event(ctx);
+
+	if (slot) {
+		HASH(slot, ctx->nr);
+		HASH(slot, ctx->ret);
+		slot->last = ctx->ret;
+	}
+	return 0;
+}
+
+/* sched:sched_switch, to its last field. */
+SEC("tracepoint")
+int sched_switch_ctx(struct sched_switch_ctx *ctx)
+{
+	struct slot *slot = event(ctx);
+
+	if (slot) {
+		HASH(slot, *(__u64 *)&ctx->prev_comm[0]);
+		HASH(slot, *(__u64 *)&ctx->prev_comm[8]);
+		HASH(slot, ctx->prev_pid);
+		HASH(slot, ctx->prev_prio);
+		HASH(slot, ctx->prev_state);
+		HASH(slot, *(__u64 *)&ctx->next_comm[0]);
+		HASH(slot, *(__u64 *)&ctx->next_comm[8]);
+		HASH(slot, ctx->next_pid);
+		HASH(slot, ctx->next_prio);
+		slot->last = ctx->prev_pid;
+	}
+	return 0;
+}
+
+/* The user's stack is found from the registers that come with the event. */
+SEC("tracepoint")
+int classic_stack(void *ctx)
+{
+	struct slot *slot = event(ctx);
+	__u64 stack[2] = {};
+
+	if (slot) {
+		slot->last = bpf_get_stack(ctx, stack, sizeof(stack), BPF_F_USER_STACK);
+		HASH(slot, stack[0]);
+		if (bpf_get_stack(ctx, stack, sizeof(stack), 0) <= 0)
+			HASH(slot, 1);
+	}
+	return 0;
+}
+
+SEC("tracepoint")
+int classic_cookie(void *ctx)
+{
+	__sync_fetch_and_add(&slots[0].count, 1);
+	slots[0].last = bpf_get_attach_cookie(ctx);
+	return 0;
+}
+
+SEC("raw_tracepoint")
+int raw_cookie(void *ctx)
+{
+	__sync_fetch_and_add(&slots[0].count, 1);
+	slots[0].last = bpf_get_attach_cookie(ctx);
+	return 0;
+}
+
+SEC("tp_btf")
+int btf_cookie(void *ctx)
+{
+	__sync_fetch_and_add(&slots[0].count, 1);
+	slots[0].last = bpf_get_attach_cookie(ctx);
+	return 0;
+}
+
+/* Beyond what any tracepoint provides, to be refused when they are attached. */
+SEC("raw_tracepoint")
+int raw_far(__u64 *ctx)
+{
+	slots[0].last = ctx[11];
+	return 0;
+}
+
+SEC("tracepoint")
+int classic_far(__u64 *ctx)
+{
+	slots[0].last = ctx[512];
+	return 0;
+}
+
+/* Of types that views do not support. */
+SEC("kprobe")
+int a_kprobe(void *ctx)
+{
+	event(ctx);
+	return 0;
+}
+
+SEC("fentry/bpf_fentry_test1")
+int an_fentry(void *ctx)
+{
+	return 0;
+}
+
+SEC("socket")
+int a_socket_filter(void *ctx)
+{
+	return 0;
+}
+
+SEC("perf_event")
+int a_perf_event(void *ctx)
+{
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the tests share: attaching, counting, and target processes that do what
+ * they are told.
+ */
+#ifndef KVIEW_TEST_H
+#define KVIEW_TEST_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <linux/bpf.h>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include "kselftest_harness.h"
+#include "kview_slots.h"
+#include "kview.skel.h"
+
+/* Long enough for a debug kernel in an emulator. */
+#define TIMEOUT 900
+
+/* --- hooks and links --- */
+
+enum kind { RAW, BTF, CLASSIC };
+
+struct hook {
+	enum kind kind;
+	/* "sys_enter"; CATEGORY:NAME if classic */
+	const char *name;
+};
+
+static inline int sys_bpf(int command, union bpf_attr *attr)
+{
+	return syscall(SYS_bpf, command, attr, sizeof(*attr));
+}
+
+/* BPF_LINK_CREATE for one process, with everything to choose. A file
+ * descriptor, or an error number below 0.
+ */
+static inline int link_create(int prog_fd, int attach_type, const char *name, __u64 cookie,
+			      __u32 pid, __u32 view_flags)
+{
+	union bpf_attr attr = {};
+	int fd;
+
+	attr.link_create.prog_fd = prog_fd;
+	attr.link_create.attach_type = attach_type;
+	attr.link_create.tracepoint.name = (uintptr_t)name;
+	attr.link_create.tracepoint.cookie = cookie;
+	attr.link_create.view.pid = pid;
+	attr.link_create.view.flags = view_flags;
+	fd = sys_bpf(BPF_LINK_CREATE, &attr);
+	return fd < 0 ? -errno : fd;
+}
+
+static inline bool views_supported(void)
+{
+	return link_create(-1, 0, NULL, 0, 1, 0) == -EBADF;
+}
+
+/* Every fixture begins with this. */
+#define REQUIRE_VIEWS()                                              \
+	do {                                                         \
+		if (geteuid())                                       \
+			SKIP(return, "needs root");                  \
+		if (!views_supported())                              \
+			SKIP(return, "the kernel has no views");     \
+	} while (0)
+
+/* Load the programs, those of type tp_btf for @btf_hook (NULL: sys_enter). */
+static inline struct kview_bpf *load_for(const char *btf_hook)
+{
+	struct kview_bpf *skel = kview_bpf__open();
+
+	if (!skel)
+		return NULL;
+	if (!btf_hook)
+		btf_hook = "sys_enter";
+	if (bpf_program__set_attach_target(skel->progs.btf, 0, btf_hook) ||
+	    bpf_program__set_attach_target(skel->progs.btf_cookie, 0, btf_hook) ||
+	    kview_bpf__load(skel)) {
+		kview_bpf__destroy(skel);
+		return NULL;
+	}
+	return skel;
+}
+
+static inline struct kview_bpf *load(void)
+{
+	return load_for(NULL);
+}
+
+static inline struct bpf_program *counter_of(struct kview_bpf *skel, enum kind kind)
+{
+	switch (kind) {
+	case RAW:
+		return skel->progs.raw;
+	case BTF:
+		return skel->progs.btf;
+	case CLASSIC:
+		return skel->progs.classic;
+	}
+	return NULL;
+}
+
+/* The same program again, for what is attached beside it. */
+static inline struct bpf_program *oracle_of(struct kview_bpf *skel, enum kind kind)
+{
+	switch (kind) {
+	case RAW:
+		return skel->progs.raw_oracle;
+	case BTF:
+		return skel->progs.btf;
+	case CLASSIC:
+		return skel->progs.classic_oracle;
+	}
+	return NULL;
+}
+
+/* Attach a program to the view of a process. */
+static inline int view_program(struct bpf_program *program, const struct hook *hook, __u64 cookie,
+			       pid_t pid)
+{
+	return link_create(bpf_program__fd(program),
+			   hook->kind == CLASSIC ? BPF_PERF_EVENT : BPF_TRACE_RAW_TP,
+			   hook->kind == BTF ? NULL : hook->name, cookie, pid, 0);
+}
+
+/* Count a hook's events in the view of a process; the cookie is the slot. */
+static inline int view(struct kview_bpf *skel, const struct hook *hook, __u64 cookie, pid_t pid)
+{
+	return view_program(counter_of(skel, hook->kind), hook, cookie, pid);
+}
+
+/* Attach a program for all processes, as ever. */
+static inline struct bpf_link *stock_program(struct bpf_program *program, const struct hook *hook,
+					     __u64 cookie)
+{
+	char category[64];
+	const char *colon;
+
+	switch (hook->kind) {
+	case RAW: {
+		LIBBPF_OPTS(bpf_raw_tracepoint_opts, opts, .cookie = cookie);
+
+		return bpf_program__attach_raw_tracepoint_opts(program, hook->name, &opts);
+	}
+	case BTF: {
+		LIBBPF_OPTS(bpf_trace_opts, opts, .cookie = cookie);
+
+		return bpf_program__attach_trace_opts(program, &opts);
+	}
+	case CLASSIC: {
+		LIBBPF_OPTS(bpf_tracepoint_opts, opts, .bpf_cookie = cookie);
+
+		colon = strchr(hook->name, ':');
+		snprintf(category, sizeof(category), "%.*s", (int)(colon - hook->name), hook->name);
+		return bpf_program__attach_tracepoint_opts(program, category, colon + 1, &opts);
+	}
+	}
+	return NULL;
+}
+
+/* Count a hook's events with the same program, system-wide. */
+static inline struct bpf_link *stock(struct kview_bpf *skel, const struct hook *hook, __u64 cookie)
+{
+	return stock_program(oracle_of(skel, hook->kind), hook, cookie);
+}
+
+/* A slot for the events of one process; with @filter others' are expected. */
+static inline void set_slot(struct kview_bpf *skel, unsigned int slot, pid_t tgid, bool filter)
+{
+	skel->bss->slots[slot] = (struct slot){ .tgid = tgid, .filter = filter };
+}
+
+static inline int link_info(int fd, struct bpf_link_info *info)
+{
+	__u32 size = sizeof(*info);
+
+	return bpf_link_get_info_by_fd(fd, info, &size) ? -errno : 0;
+}
+
+/* Runs of a program that did not take place because it ran already. */
+static inline __u64 misses(struct bpf_program *program)
+{
+	struct bpf_prog_info info = {};
+	__u32 size = sizeof(info);
+
+	if (bpf_prog_get_info_by_fd(bpf_program__fd(program), &info, &size))
+		return -1;
+	return info.recursion_misses;
+}
+
+static inline long nr_links(void)
+{
+	__u32 id = 0;
+	long n = 0;
+
+	while (!bpf_link_get_next_id(id, &id))
+		n++;
+	return n;
+}
+
+/* --- targets --- */
+
+/* What a target can be told to do, @n times. It takes its orders with recv()
+ * and answers with send(): one of each for an order.
+ */
+enum op {
+	OP_READ, /* read() a byte */
+	OP_MMAP, /* mmap(), touch and munmap() a page */
+	OP_SLEEP, /* sleep for a tenth of a millisecond */
+	OP_MIX, /* a bit of everything */
+	OP_FORK, /* let a child do n times OP_READ */
+	OP_VFORK, /* let a vfork()ed child do n times OP_READ */
+	OP_CLONE_VM, /* let a process with the same memory do n times OP_READ */
+	OP_THREAD, /* let a new thread do n times OP_READ */
+	OP_PARK, /* start a thread that waits */
+	OP_PARKED, /* let that thread do n times OP_READ */
+	OP_EXEC, /* exec this program again, as a target */
+	OP_THREAD_EXEC, /* let a new thread do that */
+	OP_EXIT, /* no answer */
+};
+
+struct order {
+	enum op op;
+	unsigned int n;
+};
+
+struct target {
+	pid_t pid;
+	int sock;
+	/* it may have to be waited for */
+	bool reap;
+};
+
+static int zero_fd = -1;
+static int parked_pipe[2] = { -1, -1 };
+static int parked_done[2] = { -1, -1 };
+
+static inline long raw_read(int fd, void *buffer, size_t size)
+{
+	long ret = SYS_read;
+
+	asm volatile("syscall" : "+a"(ret) : "D"(fd), "S"(buffer), "d"(size) : "rcx", "r11", "memory");
+	return ret;
+}
+
+static inline void reads(unsigned int n)
+{
+	char byte;
+
+	while (n--)
+		raw_read(zero_fd, &byte, 1);
+}
+
+static inline void maps(unsigned int n)
+{
+	while (n--) {
+		char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		*page = 1;
+		munmap(page, 4096);
+	}
+}
+
+static inline void sleeps(unsigned int n)
+{
+	struct timespec time = { .tv_nsec = 100000 };
+
+	while (n--)
+		nanosleep(&time, NULL);
+}
+
+static void on_signal(int signal)
+{
+}
+
+static inline void mix(unsigned int n)
+{
+	char buffer[4096] = "";
+
+	signal(SIGUSR1, on_signal);
+	while (n--) {
+		char name[] = "/tmp/kview.XXXXXX";
+		int fd = mkstemp(name);
+		int pair[2];
+		struct stat st;
+		pid_t pid;
+
+		if (fd >= 0) {
+			if (write(fd, buffer, sizeof(buffer)) < 0 || fstat(fd, &st) ||
+			    pread(fd, buffer, 100, 0) < 0)
+				perror(name);
+			close(fd);
+			unlink(name);
+		}
+		if (!socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) {
+			if (send(pair[0], buffer, 100, 0) < 0 || recv(pair[1], buffer, 100, 0) < 0)
+				perror("socketpair");
+			close(pair[0]);
+			close(pair[1]);
+		}
+		maps(2);
+		kill(getpid(), SIGUSR1);
+		sched_yield();
+		sleeps(1);
+		pid = fork();
+		if (!pid)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+	}
+}
+
+static inline void *reading_thread(void *n)
+{
+	reads((uintptr_t)n);
+	return NULL;
+}
+
+static inline void *parked_thread(void *unused)
+{
+	unsigned int n;
+
+	while (recv(parked_pipe[0], &n, sizeof(n), 0) == sizeof(n)) {
+		reads(n);
+		send(parked_done[1], &n, sizeof(n), 0);
+	}
+	return NULL;
+}
+
+static inline int clone_vm_child(void *n)
+{
+	reads((uintptr_t)n);
+	return 0;
+}
+
+static inline void child_reads(enum op op, unsigned int n)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	int status;
+	pid_t pid;
+
+	switch (op) {
+	case OP_FORK:
+		pid = fork();
+		break;
+	case OP_VFORK:
+		pid = vfork();
+		break;
+	default:
+		pid = clone(clone_vm_child, stack + sizeof(stack), CLONE_VM | SIGCHLD,
+			    (void *)(uintptr_t)n);
+	}
+	if (!pid) {
+		reads(n);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+}
+
+static inline void exec_target(int sock)
+{
+	char number[12];
+
+	snprintf(number, sizeof(number), "%d", sock);
+	execl("/proc/self/exe", "target", "--target", number, (char *)NULL);
+	_exit(1);
+}
+
+static inline void *exec_thread(void *sock)
+{
+	exec_target((intptr_t)sock);
+	return NULL;
+}
+
+static inline void obey(const struct order *order, int sock)
+{
+	unsigned int n = order->n;
+	pthread_t thread;
+
+	switch (order->op) {
+	case OP_READ:
+		return reads(n);
+	case OP_MMAP:
+		return maps(n);
+	case OP_SLEEP:
+		return sleeps(n);
+	case OP_MIX:
+		return mix(n);
+	case OP_FORK:
+	case OP_VFORK:
+	case OP_CLONE_VM:
+		return child_reads(order->op, n);
+	case OP_THREAD:
+		pthread_create(&thread, NULL, reading_thread, (void *)(uintptr_t)n);
+		pthread_join(thread, NULL);
+		return;
+	case OP_PARK:
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, parked_pipe) ||
+		    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, parked_done))
+			_exit(1);
+		pthread_create(&thread, NULL, parked_thread, NULL);
+		return;
+	case OP_PARKED:
+		send(parked_pipe[1], &n, sizeof(n), 0);
+		recv(parked_done[0], &n, sizeof(n), 0);
+		return;
+	case OP_EXEC:
+		return exec_target(sock);
+	case OP_THREAD_EXEC:
+		pthread_create(&thread, NULL, exec_thread, (void *)(intptr_t)sock);
+		pthread_join(thread, NULL);
+		return;
+	case OP_EXIT:
+		_exit(0);
+	}
+}
+
+static inline void __attribute__((noreturn)) target_loop(int sock, bool executed)
+{
+	struct order order = {};
+
+	zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	/* The answer to the order to exec. */
+	if (executed)
+		send(sock, &order, sizeof(order), 0);
+	while (recv(sock, &order, sizeof(order), 0) == sizeof(order)) {
+		obey(&order, sock);
+		send(sock, &order, sizeof(order), 0);
+	}
+	_exit(0);
+}
+
+static inline bool start_target(struct target *target)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair))
+		return false;
+	target->pid = fork();
+	if (!target->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGPIPE, SIG_IGN);
+		close(pair[0]);
+		target_loop(pair[1], false);
+	}
+	close(pair[1]);
+	target->sock = pair[0];
+	target->reap = true;
+	fcntl(target->sock, F_SETFD, FD_CLOEXEC);
+	return target->pid > 0;
+}
+
+static inline void kill_target(struct target *target)
+{
+	if (!target->reap)
+		return;
+	kill(target->pid, SIGKILL);
+	waitpid(target->pid, NULL, 0);
+	close(target->sock);
+	target->reap = false;
+}
+
+static inline bool tell(struct target *target, enum op op, unsigned int n)
+{
+	struct order order = { .op = op, .n = n };
+
+	return send(target->sock, &order, sizeof(order), MSG_NOSIGNAL) == sizeof(order);
+}
+
+/* Are all threads of the process asleep? */
+static inline bool asleep(pid_t pid)
+{
+	char path[64], line[512], *state;
+	bool all = true;
+	int fd, n;
+
+	/* Targets have two threads at most, with neighbouring IDs if at all. */
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	n = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	if (n <= 0)
+		return true;
+	line[n] = 0;
+	state = strrchr(line, ')');
+	if (state && state[2] != 'S' && state[2] != 'Z')
+		all = false;
+	return all;
+}
+
+/* Wait until the target sleeps in recv(), and has had time to be switched out
+ * after saying so: no more events until it is told something.
+ */
+static inline void settle(struct target *target)
+{
+	for (int i = 0; i < 10000 && !asleep(target->pid); i++)
+		usleep(200);
+	usleep(2000);
+}
+
+static inline bool answer(struct target *target)
+{
+	struct order order;
+
+	if (recv(target->sock, &order, sizeof(order), 0) != sizeof(order))
+		return false;
+	settle(target);
+	return true;
+}
+
+static inline bool tell_and_wait(struct target *target, enum op op, unsigned int n)
+{
+	return tell(target, op, n) && answer(target);
+}
+
+#define KVIEW_TEST_MAIN                                                \
+	int main(int argc, char **argv)                                \
+	{                                                              \
+		if (argc == 3 && !strcmp(argv[1], "--target"))         \
+			target_loop(atoi(argv[2]), true);              \
+		return test_harness_run(argc, argv);                   \
+	}
+
+#endif

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Sourced by the scripts: where things are, and how to say things.
+
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+build=$top/build
+# shellcheck disable=SC2034
+linux=$build/linux
+# shellcheck disable=SC2034 # used by those who source this
+kernels=(baseline pre kview debug)
+
+say()
+{
+	printf '%s\n' "$*" >&2
+}
+
+die()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# The trees are built the same whatever the user's git is configured to.
+git()
+{
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 command git \
+		-c core.autocrlf=false -c core.abbrev=12 -c diff.renames=true \
+		-c diff.algorithm=default -c user.name='kview authors' \
+		-c user.email=kview@kview.example "$@"
+}
+
+# lock trees|build: only one script at a time changes the kernel trees, and only
+# one builds a kernel. A lock belongs to a process tree: a script that holds it
+# may run another, which then does not take it. unlock trees gives it back.
+lock()
+{
+	local held=KVIEW_LOCKED_$1 fd
+	[ "${!held:-}" != "$top" ] || return 0
+	mkdir -p "$build"
+	case $1 in
+	build) fd=9; exec 9>"$build/.lock.build" ;;
+	trees) fd=8; exec 8>"$build/.lock.trees" ;;
+	esac
+	if ! flock -n $fd; then
+		say "waiting: another script holds ${build#"$top/"}/.lock.$1"
+		flock $fd
+	fi
+	export "$held=$top"
+}
+
+unlock()
+{
+	local held=KVIEW_LOCKED_$1
+	case $1 in
+	build) exec 9>&- ;;
+	trees) exec 8>&- ;;
+	esac
+	unset "$held"
+}
+
+# The name of the kernel's source tree: debug is kview, configured differently.
+source_of()
+{
+	case $1 in
+	debug) echo "$build/src/kview" ;;
+	*) echo "$build/src/$1" ;;
+	esac
+}
+
+# kernel_version TREE: as in 6.12.117
+kernel_version()
+{
+	sed -n 's/^VERSION = //p; s/^PATCHLEVEL = //p; s/^SUBLEVEL = //p' \
+		"$1/Makefile" | paste -sd. -
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
+#include <bpf/bpf.h>
+#include <err.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "filter_ops.h"
+
+#define NEED_CAPS "needs CAP_BPF and CAP_PERFMON (run as root)"
+
+static const struct filter_ops *const all_ops[] = {
+	&filter_view,
+	&filter_in,
+	&filter_pre,
+	&filter_post,
+};
+
+const struct filter_ops *filter_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(all_ops) / sizeof(all_ops[0]); i++) {
+		if (!strcmp(all_ops[i]->name, name))
+			return all_ops[i];
+	}
+	return NULL;
+}
+
+const char *filter_name(const struct filter_ops *ops)
+{
+	return ops->name;
+}
+
+int filter_check(const struct filter_ops *ops)
+{
+	return ops->check();
+}
+
+int check_programs_see_all(void)
+{
+	/* Our own flag is of no use, so that to clear it tells without harm. */
+	if (!prctl(PR_SET_BPF_TRACED, 0, 0, 0, 0)) {
+		warnx("on this kernel programs run for flagged processes only: use --filter pre");
+		return -EOPNOTSUPP;
+	}
+	if (!target_pids_are_global()) {
+		warnx("filters in and post see PIDs of the initial PID namespace only, and this is another: use --filter view");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int counter_load_failed(const struct counter *counter, int error)
+{
+	if (error == EPERM || error == EACCES) {
+		warnx("no permission to load a BPF program: " NEED_CAPS);
+	} else {
+		errno = error;
+		warn("%s: cannot load the BPF program", counter->event->text);
+	}
+	return -error;
+}
+
+/* One line for each error that an attach is known to end with. */
+static void attach_failed(const struct event *event, int error,
+			  const struct target *target)
+{
+	const char *text = event->text;
+
+	switch (error) {
+	case ENOENT:
+		event_unknown(event);
+		break;
+	case EPERM:
+	case EACCES:
+		warnx("no permission to attach to %s: " NEED_CAPS, text);
+		break;
+	case ESRCH:
+		if (!target)
+			goto other;
+		warnx("no such process: %d (it has ended)", target->pid);
+		break;
+	case EOPNOTSUPP:
+		if (!target)
+			goto other;
+		warnx("%s cannot be seen in a kernel view (the kernel log says why): use --filter in",
+		      text);
+		break;
+	case E2BIG:
+		if (!target)
+			goto other;
+		warnx("too many programs on %s of process %d: detach some (see kview list)",
+		      text, target->pid);
+		break;
+	default:
+other:
+		errno = error;
+		if (target)
+			warn("cannot attach to %s of process %d", text,
+			     target->pid);
+		else
+			warn("cannot attach to %s", text);
+	}
+}
+
+int counter_link(struct counter *counter, struct bpf_link *link, int error,
+		 const struct target *target)
+{
+	struct bpf_link **links;
+
+	if (!link) {
+		attach_failed(counter->event, error, target);
+		return -error;
+	}
+	links = reallocarray(counter->links, counter->nr_links + 1,
+			     sizeof(*links));
+	if (!links) {
+		warn("%s", counter->event->text);
+		bpf_link__destroy(link);
+		return -ENOMEM;
+	}
+	counter->links = links;
+	links[counter->nr_links++] = link;
+	return 0;
+}
+
+int counter_attach_all(struct filter *filter __attribute__((unused)),
+		       struct counter *counter)
+{
+	const struct event *event = counter->event;
+	struct bpf_link *link;
+
+	if (event->kind == EVENT_TRACEPOINT)
+		link = bpf_program__attach_tracepoint(
+			counter->prog, event->category, event->name);
+	else
+		link = bpf_program__attach_raw_tracepoint(counter->prog,
+							  event->name);
+	return counter_link(counter, link, errno, NULL);
+}
+
+int counter_sum(const struct bpf_map *map, __u64 *sum)
+{
+	int nr_cpus = libbpf_num_possible_cpus(), i, ret;
+	__u64 *values;
+	__u32 key = 0;
+
+	if (nr_cpus < 0) {
+		errno = -nr_cpus;
+		warn("cannot tell the number of CPUs");
+		return nr_cpus;
+	}
+	values = calloc(nr_cpus, sizeof(*values));
+	if (!values) {
+		warn("counters");
+		return -ENOMEM;
+	}
+	ret = bpf_map__lookup_elem(map, &key, sizeof(key), values,
+				   nr_cpus * sizeof(*values), 0);
+	if (ret)
+		warn("cannot read the counters");
+	*sum = 0;
+	for (i = 0; !ret && i < nr_cpus; i++)
+		*sum += values[i];
+	free(values);
+	return ret;
+}
+
+/*
+ * Wait until no CPU is in a program that it entered before: hooks run them with
+ * preemption off, so that to wait for an RCU grace period is to wait for them.
+ */
+static void wait_for_programs(void)
+{
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		usleep(100 * 1000);
+}
+
+static int counter_read(struct filter *filter, struct counter *counter,
+			struct tally *tally)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	int ret;
+
+	ret = filter->ops->read(filter, counter, tally);
+	if (ret)
+		return ret;
+	if (bpf_prog_get_info_by_fd(bpf_program__fd(counter->prog), &info,
+				    &len)) {
+		warn("%s: cannot read the program's state",
+		     counter->event->text);
+		return -errno;
+	}
+	tally->lost += info.recursion_misses;
+	return 0;
+}
+
+int filter_open(struct filter **filterp, const struct filter_ops *ops,
+		const struct event_list *events,
+		const struct target_list *targets)
+{
+	struct filter *filter;
+	size_t i;
+	int ret;
+
+	filter = calloc(1, sizeof(*filter) +
+				   events->n * sizeof(filter->counters[0]));
+	if (!filter) {
+		warn("filter %s", ops->name);
+		return -ENOMEM;
+	}
+	filter->ops = ops;
+	filter->events = events;
+	filter->targets = targets;
+
+	for (i = 0; i < events->n; i++) {
+		filter->counters[i].event = &events->v[i];
+		ret = ops->load(filter, &filter->counters[i]);
+		if (ret)
+			goto error;
+	}
+	for (i = 0; i < events->n; i++) {
+		ret = ops->attach(filter, &filter->counters[i]);
+		if (ret)
+			goto error;
+	}
+	ret = ops->start ? ops->start(filter) : 0;
+	if (ret)
+		goto error;
+
+	/*
+	 * An attach can take a good part of a second. What was met by some
+	 * programs while others were not yet attached is left out, so that all
+	 * counts are of the same time.
+	 */
+	filter_poll(filter);
+	for (i = 0; events->n > 1 && i < events->n; i++) {
+		ret = counter_read(filter, &filter->counters[i],
+				   &filter->counters[i].base);
+		if (ret)
+			goto error;
+	}
+	*filterp = filter;
+	return 0;
+
+error:
+	filter_close(filter);
+	return ret;
+}
+
+int filter_interval(const struct filter *filter)
+{
+	return filter->ops->interval;
+}
+
+void filter_poll(struct filter *filter)
+{
+	if (filter->ops->poll)
+		filter->ops->poll(filter);
+}
+
+static void detach(struct filter *filter)
+{
+	struct counter *counter;
+	size_t i;
+
+	if (filter->detached)
+		return;
+	filter->detached = true;
+	if (filter->ops->stop)
+		filter->ops->stop(filter);
+	for (i = 0; i < filter->events->n; i++) {
+		counter = &filter->counters[i];
+		while (counter->nr_links)
+			bpf_link__destroy(counter->links[--counter->nr_links]);
+		free(counter->links);
+		counter->links = NULL;
+	}
+}
+
+int filter_stop(struct filter *filter, bool over)
+{
+	struct counter *counter;
+	int ret = 0;
+	size_t i;
+
+	if (over) {
+		/* The dead are still to leave the CPU, which may be an event. */
+		wait_for_programs();
+		detach(filter);
+		wait_for_programs();
+	}
+	filter_poll(filter);
+	for (i = 0; !ret && i < filter->events->n; i++) {
+		counter = &filter->counters[i];
+		ret = counter_read(filter, counter, &counter->end);
+	}
+	detach(filter);
+	return ret;
+}
+
+struct tally filter_count(const struct filter *filter, size_t event)
+{
+	const struct counter *counter = &filter->counters[event];
+
+	return (struct tally){
+		.count = counter->end.count - counter->base.count,
+		.lost = counter->end.lost - counter->base.lost,
+	};
+}
+
+void filter_close(struct filter *filter)
+{
+	size_t i;
+
+	if (!filter)
+		return;
+	detach(filter);
+	ring_buffer__free(filter->ring);
+	for (i = 0; i < filter->events->n; i++)
+		filter->ops->unload(filter, &filter->counters[i]);
+	free(filter);
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
+/*
+ * Filters that count in the kernel: view, pre and in.
+ */
+#include <bpf/bpf.h>
+#include <err.h>
+#include <errno.h>
+#include <sys/prctl.h>
+
+#include "count.skel.h"
+#include "filter_ops.h"
+
+static void count_unload(struct filter *filter __attribute__((unused)),
+			 struct counter *counter)
+{
+	count_bpf__destroy(counter->count);
+	counter->count = NULL;
+}
+
+/* Open the object, with one of its programs to be loaded. */
+static int count_open(struct counter *counter, bool in)
+{
+	bool raw = counter->event->kind == EVENT_RAWTRACEPOINT;
+	struct count_bpf *skel;
+
+	skel = count_bpf__open();
+	if (!skel)
+		return counter_load_failed(counter, errno);
+	counter->count = skel;
+	bpf_program__set_autoload(skel->progs.count_raw, !in && raw);
+	bpf_program__set_autoload(skel->progs.count_tp, !in && !raw);
+	bpf_program__set_autoload(skel->progs.count_in_raw, in && raw);
+	bpf_program__set_autoload(skel->progs.count_in_tp, in && !raw);
+	if (in)
+		counter->prog = raw ? skel->progs.count_in_raw :
+				      skel->progs.count_in_tp;
+	else
+		counter->prog = raw ? skel->progs.count_raw :
+				      skel->progs.count_tp;
+	return 0;
+}
+
+static int count_load(struct filter *filter __attribute__((unused)),
+		      struct counter *counter)
+{
+	int ret = count_open(counter, false);
+
+	if (ret)
+		return ret;
+	bpf_map__set_autocreate(counter->count->maps.targets, false);
+	ret = count_bpf__load(counter->count);
+	return ret ? counter_load_failed(counter, -ret) : 0;
+}
+
+static int count_read(struct filter *filter __attribute__((unused)),
+		      struct counter *counter, struct tally *tally)
+{
+	tally->lost = 0;
+	return counter_sum(counter->count->maps.counter, &tally->count);
+}
+
+/*
+ * View: one link for each target, made from its pidfd.
+ */
+
+/*
+ * The kernel looks at the program first where it knows views (EBADF), and
+ * finds fault with the rest where it does not.
+ */
+static int view_check(void)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .view.pid = 1);
+	int ret = bpf_link_create(-1, 0, BPF_TRACE_RAW_TP, &opts);
+
+	switch (ret) {
+	case -EBADF:
+		return 0;
+	case -EPERM:
+		warnx("no permission for kernel views: needs CAP_BPF and CAP_PERFMON (run as root)");
+		return ret;
+	case -EOPNOTSUPP:
+		warnx("this kernel is built without kernel views (CONFIG_KVIEW): use --filter in");
+		return ret;
+	default:
+		if (ret >= 0)
+			ret = -EINVAL;
+		warnx("this kernel does not support kernel views: use --filter in");
+		return ret;
+	}
+}
+
+static struct bpf_link *view_link(const struct counter *counter,
+				  const struct target *target)
+{
+	const struct event *event = counter->event;
+	LIBBPF_OPTS(bpf_tracepoint_opts, tp_opts, .pid = target->pidfd,
+		    .view_flags = BPF_F_VIEW_PIDFD);
+	LIBBPF_OPTS(bpf_raw_tracepoint_opts, raw_opts, .pid = target->pidfd,
+		    .view_flags = BPF_F_VIEW_PIDFD);
+
+	if (event->kind == EVENT_TRACEPOINT)
+		return bpf_program__attach_tracepoint_opts(
+			counter->prog, event->category, event->name, &tp_opts);
+	return bpf_program__attach_raw_tracepoint_opts(counter->prog,
+						       event->name, &raw_opts);
+}
+
+static int view_attach(struct filter *filter, struct counter *counter)
+{
+	const struct target *target;
+	struct bpf_link *link;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < filter->targets->n; i++) {
+		target = &filter->targets->v[i];
+		if (target_is_kthread(target)) {
+			warnx("%d (%s) is a kernel thread, which has no view of its own: use --filter in",
+			      target->pid, target->comm);
+			return -EINVAL;
+		}
+		link = view_link(counter, target);
+		ret = counter_link(counter, link, errno, target);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+const struct filter_ops filter_view = {
+	.name = "view",
+	.interval = -1,
+	.check = view_check,
+	.load = count_load,
+	.attach = view_attach,
+	.read = count_read,
+	.unload = count_unload,
+};
+
+/*
+ * Pre: attached for all, and run for those processes that have the flag. Whoever
+ * else uses the flag at the same time is counted, too.
+ */
+
+static int pre_check(void)
+{
+	if (!prctl(PR_SET_BPF_TRACED, 0, 0, 0, 0))
+		return 0;
+	if (errno == EPERM) {
+		warnx("no permission for filter pre: needs CAP_BPF and CAP_PERFMON (run as root)");
+		return -EPERM;
+	}
+	warnx("filter pre needs the kernel that is patched for it (kernel-patches/pre-ebpf), and this is another: use --filter in");
+	return -EOPNOTSUPP;
+}
+
+static int pre_start(struct filter *filter)
+{
+	const struct target *target;
+	int error;
+	size_t i;
+
+	for (i = 0; i < filter->targets->n; i++) {
+		target = &filter->targets->v[i];
+		if (!prctl(PR_SET_BPF_TRACED, target->pid, 1, 0, 0))
+			continue;
+		error = errno;
+		if (error == ESRCH)
+			warnx("no such process: %d (it has ended)",
+			      target->pid);
+		else
+			warn("cannot set the flag of process %d", target->pid);
+		return -error;
+	}
+	return 0;
+}
+
+static void pre_stop(struct filter *filter)
+{
+	size_t i;
+
+	/* One that has ended needs none, and its PID may be another's. */
+	for (i = 0; i < filter->targets->n; i++) {
+		if (!filter->targets->v[i].gone)
+			prctl(PR_SET_BPF_TRACED, filter->targets->v[i].pid, 0,
+			      0, 0);
+	}
+}
+
+const struct filter_ops filter_pre = {
+	.name = "pre",
+	.interval = -1,
+	.check = pre_check,
+	.load = count_load,
+	.attach = counter_attach_all,
+	.start = pre_start,
+	.stop = pre_stop,
+	.read = count_read,
+	.unload = count_unload,
+};
+
+/*
+ * In: attached for all, the program compares PIDs.
+ */
+
+static int in_load(struct filter *filter, struct counter *counter)
+{
+	const struct target_list *targets = filter->targets;
+	int ret = count_open(counter, true);
+	struct bpf_map *map;
+	__u8 yes = 1;
+	__u32 tgid;
+	size_t i;
+
+	if (ret)
+		return ret;
+	map = counter->count->maps.targets;
+	if (targets->n == 1)
+		counter->count->rodata->target = targets->v[0].pid;
+	ret = bpf_map__set_max_entries(map, targets->n);
+	if (!ret)
+		ret = count_bpf__load(counter->count);
+	for (i = 0; !ret && i < targets->n; i++) {
+		tgid = targets->v[i].pid;
+		ret = bpf_map__update_elem(map, &tgid, sizeof(tgid), &yes,
+					   sizeof(yes), 0);
+	}
+	return ret ? counter_load_failed(counter, -ret) : 0;
+}
+
+const struct filter_ops filter_in = {
+	.name = "in",
+	.interval = -1,
+	.check = check_programs_see_all,
+	.load = in_load,
+	.attach = counter_attach_all,
+	.read = count_read,
+	.unload = count_unload,
+};
