@@ -6,6 +6,7 @@
  */
 #include "kview_test.h"
 #include <linux/capability.h>
+#include <sys/resource.h>
 
 #define CAP(cap) (1ULL << (cap))
 
@@ -430,9 +431,11 @@ TEST_F_TIMEOUT(attach, e2big, TIMEOUT)
 
 TEST_F_TIMEOUT(attach, e2big_classic, TIMEOUT)
 {
+	const struct rlimit many_files = { .rlim_cur = 8192, .rlim_max = 8192 };
 	struct kview_bpf *skels[MAX_PROGRAMS + 1];
 	int fds[MAX_PROGRAMS];
 
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &many_files));
 	for (int i = 0; i <= MAX_PROGRAMS; i++) {
 		skels[i] = load();
 		ASSERT_NE(NULL, skels[i]);
