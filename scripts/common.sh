@@ -75,3 +75,23 @@ kernel_version()
 	sed -n 's/^VERSION = //p; s/^PATCHLEVEL = //p; s/^SUBLEVEL = //p' \
 		"$1/Makefile" | paste -sd. -
 }
+
+# add_worktree NAME ARG...: check out build/src/NAME with git worktree add. One
+# that was killed on the way left its mark, and is begun again.
+add_worktree()
+{
+	local name=$1 mark=$build/src/.$1.unfinished
+	shift
+	say "checking out build/src/$name"
+	mkdir -p "$build/src"
+	[ ! -e "$mark" ] || rm -rf "$build/src/$name"
+	: >"$mark"
+	git -C "$linux" worktree prune
+	git -C "$linux" worktree add -f -q "$@"
+	rm "$mark"
+}
+
+have_worktree()
+{
+	[ -e "$build/src/$1/.git" ] && [ ! -e "$build/src/.$1.unfinished" ]
+}
