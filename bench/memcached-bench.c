@@ -44,8 +44,8 @@ static void open_threads(const char *pid)
 			continue;
 		if (nr_threads == MAX_THREADS)
 			errx(1, "process %s has too many threads", pid);
-		snprintf(path, sizeof(path), "/proc/%.16s/task/%.16s/schedstat", pid,
-			 entry->d_name);
+		snprintf(path, sizeof(path), "/proc/%.16s/task/%.16s/schedstat",
+			 pid, entry->d_name);
 		threads[nr_threads] = open(path, O_RDONLY | O_CLOEXEC);
 		if (threads[nr_threads++] < 0)
 			err(1, "%s", path);
@@ -147,6 +147,7 @@ int main(int argc, char **argv)
 		}
 	}
 	printf("%.2f\t%.2f\t%u\t%.3f\n", sum / gets,
-	       sqrt((squares - sum * sum / gets) / (gets - 1)), usual, (double)best / gets);
+	       sqrt((squares - sum * sum / gets) / (gets - 1)), usual,
+	       (double)best / gets);
 	return 0;
 }

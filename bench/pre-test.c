@@ -38,7 +38,8 @@ static void is(const char *what, long expected, long value)
 	fflush(stdout);
 }
 
-static long set_traced(unsigned long tgid, unsigned long on, unsigned long a, unsigned long b)
+static long set_traced(unsigned long tgid, unsigned long on, unsigned long a,
+		       unsigned long b)
 {
 	return prctl(PR_SET_BPF_TRACED, tgid, on, a, b) ? -errno : 0;
 }
@@ -97,7 +98,8 @@ static long without_capabilities(void)
 	if (pid < 0)
 		err(1, "fork");
 	if (!pid)
-		_exit(setresuid(65534, 65534, 65534) ? 0 : -set_traced(0, 1, 0, 0));
+		_exit(setresuid(65534, 65534, 65534) ? 0 :
+						       -set_traced(0, 1, 0, 0));
 	waitpid(pid, &status, 0);
 	return WEXITSTATUS(status);
 }
@@ -139,11 +141,14 @@ int main(void)
 	is("EPERM: without capabilities", EPERM, without_capabilities());
 	is("back to off", 0, set_traced(0, 0, 0, 0));
 
-	with(bpf_program__attach_tracepoint(skel->progs.count_event, "syscalls", "sys_enter_read"),
+	with(bpf_program__attach_tracepoint(skel->progs.count_event, "syscalls",
+					    "sys_enter_read"),
 	     "syscall tracepoint");
-	with(bpf_program__attach_raw_tracepoint(skel->progs.count_read, "sys_enter"),
+	with(bpf_program__attach_raw_tracepoint(skel->progs.count_read,
+						"sys_enter"),
 	     "raw tracepoint");
-	with(bpf_program__attach_kprobe(skel->progs.count_kprobe, false, "__x64_sys_read"),
+	with(bpf_program__attach_kprobe(skel->progs.count_kprobe, false,
+					"__x64_sys_read"),
 	     "kprobe");
 	return failed ? 1 : 0;
 }

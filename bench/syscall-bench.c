@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
 /*
- * What a system call, a page fault or a switch costs a process while a tracing program is attached for
- * another one, or for itself.
+ * What a system call, a page fault or a switch costs a process while a tracing
+ * program is attached for another one, or for itself.
  *
  * Two workers, T and U, are forked at the start, so that they are alike; both
  * and the parent are bound to one CPU. The parent attaches the program for T in
@@ -46,14 +46,16 @@
 #define WARM_UP 2000
 
 enum filter { FILTER_NONE, FILTER_POST, FILTER_IN, FILTER_PRE, FILTER_VIEW };
-static const char *const filter_names[] = { "none", "post", "in", "pre", "view" };
+static const char *const filter_names[] = { "none", "post", "in", "pre",
+					    "view" };
 
 enum program { PROGRAM_PRINTK, PROGRAM_COUNT, PROGRAM_RAW };
 static const char *const program_names[] = { "printk", "count", "raw" };
 
 /* What is timed; the program is on the entry to event_of[]. */
 enum call { CALL_READ, CALL_SENDMSG, CALL_FAULT, CALL_SWITCH };
-static const char *const call_names[] = { "read", "sendmsg", "fault", "switch" };
+static const char *const call_names[] = { "read", "sendmsg", "fault",
+					  "switch" };
 static const char *const event_of[] = { "read", "sendmsg", "read", "read" };
 
 /* Who makes the calls, and when. */
@@ -64,7 +66,8 @@ enum role {
 	ROLE_EXEC, /* T, after an exec that follows the attach */
 	ROLE_DETACHED, /* T, after the detach */
 };
-static const char *const role_names[] = { "untraced", "traced", "child", "exec", "detached" };
+static const char *const role_names[] = { "untraced", "traced", "child", "exec",
+					  "detached" };
 
 #define ARRAY_SIZE(x) (sizeof(x) / sizeof((x)[0]))
 
@@ -108,11 +111,15 @@ static long raw_syscall(long nr, long a, long b, long c)
 {
 	long ret;
 
-	asm volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+	asm volatile("syscall"
+		     : "=a"(ret)
+		     : "a"(nr), "D"(a), "S"(b), "d"(c)
+		     : "rcx", "r11", "memory");
 	return ret;
 }
 
-static inline uint32_t timed_call(long nr, long a, long b, long c, long expected)
+static inline uint32_t timed_call(long nr, long a, long b, long c,
+				  long expected)
 {
 	uint64_t start = __rdtsc();
 	long ret = raw_syscall(nr, a, b, c);
@@ -158,7 +165,8 @@ static void calls_of_sendmsg(uint32_t *out, unsigned int calls)
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-	if (pair[0] < 0 && socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair))
+	if (pair[0] < 0 &&
+	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair))
 		err(1, "socketpair");
 	for (unsigned int i = 0; i < calls; i++) {
 		out[i] = timed_call(SYS_sendmsg, pair[0], (long)&msg, 0, 1);
@@ -173,7 +181,8 @@ static void calls_of_fault(uint32_t *out, unsigned int calls)
 	static volatile char *page;
 
 	if (!page)
-		page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		err(1, "mmap");
 	for (unsigned int i = 0; i < calls; i++) {
@@ -282,7 +291,8 @@ static struct result measure(const struct command *command)
 	}
 	result.average = sum / command->runs;
 	if (command->runs > 1) {
-		double variance = (squares - sum * sum / command->runs) / (command->runs - 1);
+		double variance = (squares - sum * sum / command->runs) /
+				  (command->runs - 1);
 
 		result.deviation = variance > 0 ? sqrt(variance) : 0;
 	}
@@ -318,7 +328,8 @@ static void do_command(const struct command *command, int to)
 		err(1, "fork");
 	if (!pid) {
 		/* Its own copy of the pages that will be written. */
-		memset(costs, 0, (size_t)command->calls * command->runs * sizeof(*costs));
+		memset(costs, 0,
+		       (size_t)command->calls * command->runs * sizeof(*costs));
 		result = measure(command);
 		_exit(write(to, &result, sizeof(result)) != sizeof(result));
 	}
@@ -336,8 +347,8 @@ static void worker_loop(int from, int to)
 
 			snprintf(a[0], sizeof(a[0]), "%d", from);
 			snprintf(a[1], sizeof(a[1]), "%d", to);
-			execl("/proc/self/exe", "worker", "--worker", a[0], a[1],
-			      (char *)NULL);
+			execl("/proc/self/exe", "worker", "--worker", a[0],
+			      a[1], (char *)NULL);
 			err(1, "exec");
 		}
 		if (!costs)
@@ -381,7 +392,8 @@ static void send_command(struct worker *worker, const struct command *command)
 		err(1, "a worker is gone");
 }
 
-static struct result run_command(struct worker *worker, const struct command *command)
+static struct result run_command(struct worker *worker,
+				 const struct command *command)
 {
 	struct result result;
 
@@ -407,14 +419,16 @@ static struct bpf_program *choose(struct demo_printk_bpf *skel)
 	case PROGRAM_PRINTK:
 		return in ? skel->progs.printk_in : skel->progs.printk;
 	case PROGRAM_COUNT:
-		return in ? skel->progs.count_event_in : skel->progs.count_event;
+		return in ? skel->progs.count_event_in :
+			    skel->progs.count_event;
 	case PROGRAM_RAW:
 		return in ? skel->progs.count_raw_in : skel->progs.count_raw;
 	}
 	return NULL;
 }
 
-static int attach_view(struct bpf_program *program, const char *event, pid_t pid)
+static int attach_view(struct bpf_program *program, const char *event,
+		       pid_t pid)
 {
 	union bpf_attr attr = {};
 	char hook[64];
@@ -424,19 +438,23 @@ static int attach_view(struct bpf_program *program, const char *event, pid_t pid
 	else
 		snprintf(hook, sizeof(hook), "syscalls:%s", event);
 	attr.link_create.prog_fd = bpf_program__fd(program);
-	attr.link_create.attach_type = options.program == PROGRAM_RAW ? BPF_TRACE_RAW_TP :
-									BPF_PERF_EVENT;
+	attr.link_create.attach_type = options.program == PROGRAM_RAW ?
+					       BPF_TRACE_RAW_TP :
+					       BPF_PERF_EVENT;
 	attr.link_create.tracepoint.name = (uintptr_t)hook;
 	attr.link_create.view.pid = pid;
 	return syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
 }
 
-static void attach_global(struct attachment *at, struct bpf_program *program, const char *event)
+static void attach_global(struct attachment *at, struct bpf_program *program,
+			  const char *event)
 {
 	if (options.program == PROGRAM_RAW)
-		at->link = bpf_program__attach_raw_tracepoint(program, "sys_enter");
+		at->link = bpf_program__attach_raw_tracepoint(program,
+							      "sys_enter");
 	else
-		at->link = bpf_program__attach_tracepoint(program, "syscalls", event);
+		at->link = bpf_program__attach_tracepoint(program, "syscalls",
+							  event);
 	if (!at->link)
 		err(1, "attach to %s", event);
 }
@@ -485,18 +503,22 @@ static void detach(struct attachment *at)
 	demo_printk_bpf__destroy(at->skel);
 }
 
-static void print_result(enum call call, enum role role, const struct result *result)
+static void print_result(enum call call, enum role role,
+			 const struct result *result)
 {
-	printf("%s%s\t%s\t%s\t%.2f\t%.2f\t%u\t%.3f\n", filter_names[options.filter],
-	       options.global_too ? "+post" : "", call_names[call], role_names[role],
-	       result->average, result->deviation, result->usual, result->share);
+	printf("%s%s\t%s\t%s\t%.2f\t%.2f\t%u\t%.3f\n",
+	       filter_names[options.filter], options.global_too ? "+post" : "",
+	       call_names[call], role_names[role], result->average,
+	       result->deviation, result->usual, result->share);
 	fflush(stdout);
 }
 
 /* Let traced events happen, or not, as the role wants it, and measure. */
 static void bench(struct worker *t, struct worker *u, enum call call)
 {
-	struct command command = { .call = call, .calls = options.calls, .runs = options.runs };
+	struct command command = { .call = call,
+				   .calls = options.calls,
+				   .runs = options.runs };
 	struct attachment at;
 
 	attach(&at, call, t->pid);
@@ -524,7 +546,8 @@ static void bench(struct worker *t, struct worker *u, enum call call)
 
 /* --- options --- */
 
-static int index_of(const char *const *names, size_t n, const char *name, const char *what)
+static int index_of(const char *const *names, size_t n, const char *name,
+		    const char *what)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(names[i], name))
@@ -547,7 +570,8 @@ static unsigned int parse_roles(char *arg)
 	unsigned int roles = 0;
 
 	for (char *name = strtok(arg, ","); name; name = strtok(NULL, ","))
-		roles |= 1U << index_of(role_names, ARRAY_SIZE(role_names), name, "role");
+		roles |= 1U << index_of(role_names, ARRAY_SIZE(role_names),
+					name, "role");
 	return roles;
 }
 
@@ -559,7 +583,8 @@ static const struct argp_option argp_options[] = {
 	{ "global-too", 'g', NULL, 0,
 	  "with --filter view: attach for all processes as well", 0 },
 	{ "program", 'p', "printk|count|raw", 0,
-	  "bpf_printk() or a counter on syscalls:sys_enter_*, or a counter on sys_enter", 0 },
+	  "bpf_printk() or a counter on syscalls:sys_enter_*, or a counter on sys_enter",
+	  0 },
 	{ "roles", 'R', "untraced,traced,child,exec,detached", 0,
 	  "who makes the calls (untraced,traced)", 0 },
 	{}
@@ -576,14 +601,16 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		options.runs = number(arg, MAX_RUNS, "--runs");
 		break;
 	case 'f':
-		options.filter = index_of(filter_names, ARRAY_SIZE(filter_names), arg, "filter");
+		options.filter = index_of(
+			filter_names, ARRAY_SIZE(filter_names), arg, "filter");
 		break;
 	case 'g':
 		options.global_too = true;
 		break;
 	case 'p':
-		options.program =
-			index_of(program_names, ARRAY_SIZE(program_names), arg, "program");
+		options.program = index_of(program_names,
+					   ARRAY_SIZE(program_names), arg,
+					   "program");
 		break;
 	case 'R':
 		options.roles = parse_roles(arg);
@@ -626,7 +653,9 @@ int main(int argc, char **argv)
 	t = start_worker();
 	u = start_worker();
 	for (int i = first; i < argc; i++)
-		bench(&t, &u, index_of(call_names, ARRAY_SIZE(call_names), argv[i], "call"));
+		bench(&t, &u,
+		      index_of(call_names, ARRAY_SIZE(call_names), argv[i],
+			       "call"));
 	kill(t.pid, SIGKILL);
 	kill(u.pid, SIGKILL);
 	return 0;

@@ -29,28 +29,46 @@ FIXTURE_VARIANT(coexist)
 	__u64 events;
 };
 
-FIXTURE_VARIANT_ADD(coexist, raw_sys_enter){
-	.hook = { RAW, "sys_enter" }, .events = READS + 2,
+/* clang-format off */
+
+FIXTURE_VARIANT_ADD(coexist, raw_sys_enter) {
+	.hook = { RAW, "sys_enter" },
+	.events = READS + 2,
 };
-FIXTURE_VARIANT_ADD(coexist, btf_sys_exit){
-	.hook = { BTF, "sys_exit" }, .events = READS + 2,
+
+FIXTURE_VARIANT_ADD(coexist, btf_sys_exit) {
+	.hook = { BTF, "sys_exit" },
+	.events = READS + 2,
 };
-FIXTURE_VARIANT_ADD(coexist, classic_sys_enter_read){
-	.hook = { CLASSIC, "syscalls:sys_enter_read" }, .events = READS,
+
+FIXTURE_VARIANT_ADD(coexist, classic_sys_enter_read) {
+	.hook = { CLASSIC, "syscalls:sys_enter_read" },
+	.events = READS,
 };
-FIXTURE_VARIANT_ADD(coexist, classic_sys_exit_read){
-	.hook = { CLASSIC, "syscalls:sys_exit_read" }, .events = READS,
+
+FIXTURE_VARIANT_ADD(coexist, classic_sys_exit_read) {
+	.hook = { CLASSIC, "syscalls:sys_exit_read" },
+	.events = READS,
 };
-FIXTURE_VARIANT_ADD(coexist, classic_raw_syscalls){
-	.hook = { CLASSIC, "raw_syscalls:sys_enter" }, .events = READS + 2,
+
+FIXTURE_VARIANT_ADD(coexist, classic_raw_syscalls) {
+	.hook = { CLASSIC, "raw_syscalls:sys_enter" },
+	.events = READS + 2,
 };
+
+/* clang-format on */
 
 FIXTURE_SETUP(coexist)
 {
-	REQUIRE_VIEWS();
-	self->skel = load_for(variant->hook.kind == BTF ? variant->hook.name : NULL);
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	self->skel =
+		load_for(variant->hook.kind == BTF ? variant->hook.name : NULL);
 	ASSERT_NE(NULL, self->skel);
-	self->more = load_for(variant->hook.kind == BTF ? variant->hook.name : NULL);
+	self->more =
+		load_for(variant->hook.kind == BTF ? variant->hook.name : NULL);
 	ASSERT_NE(NULL, self->more);
 	ASSERT_TRUE(start_target(&self->target));
 	ASSERT_TRUE(start_target(&self->neighbour));
@@ -78,17 +96,20 @@ struct state {
 	__u64 expected[SLOTS];
 };
 
-static struct bpf_link *attach_stock(FIXTURE_DATA(coexist) * self, const struct hook *hook, int i)
+static struct bpf_link *attach_stock(FIXTURE_DATA(coexist) * self,
+				     const struct hook *hook, int i)
 {
 	return i ? stock(self->more, hook, STOCK_NEIGHBOUR) :
 		   stock(self->skel, hook, STOCK_TARGET);
 }
 
 /* Both read; then everyone has seen what they should. */
-static void check(struct __test_metadata *_metadata, FIXTURE_DATA(coexist) * self, __u64 events,
+static void check(struct __test_metadata *_metadata,
+		  FIXTURE_DATA(coexist) * self, __u64 events,
 		  struct state *state, const char *what)
 {
-	struct slot *slots = self->skel->bss->slots, *more = self->more->bss->slots;
+	struct slot *slots = self->skel->bss->slots,
+		    *more = self->more->bss->slots;
 
 	ASSERT_TRUE(tell(&self->target, OP_READ, READS));
 	ASSERT_TRUE(tell(&self->neighbour, OP_READ, READS));
@@ -115,21 +136,24 @@ static void check(struct __test_metadata *_metadata, FIXTURE_DATA(coexist) * sel
 /* Do the steps in the order of the string: V and v attach and detach the view,
  * A and a, B and b the first and the second system-wide program.
  */
-static void steps(struct __test_metadata *_metadata, FIXTURE_DATA(coexist) * self,
-		  const struct hook *hook, __u64 events, const char *order)
+static void steps(struct __test_metadata *_metadata,
+		  FIXTURE_DATA(coexist) * self, const struct hook *hook,
+		  __u64 events, const char *order)
 {
 	struct state state = { .view = -1 };
 
 	memset(&self->skel->bss->slots[VIEW].count, 0, sizeof(__u64));
 	memset(&self->skel->bss->slots[STOCK_TARGET].count, 0, sizeof(__u64));
-	memset(&self->more->bss->slots[STOCK_NEIGHBOUR].count, 0, sizeof(__u64));
+	memset(&self->more->bss->slots[STOCK_NEIGHBOUR].count, 0,
+	       sizeof(__u64));
 	for (const char *step = order; *step; step++) {
 		int i = (*step | 0x20) - 'a';
 		char what[64];
 
 		switch (*step) {
 		case 'V':
-			state.view = view(self->skel, hook, VIEW, self->target.pid);
+			state.view =
+				view(self->skel, hook, VIEW, self->target.pid);
 			ASSERT_LE(0, state.view);
 			break;
 		case 'v':
@@ -147,7 +171,8 @@ static void steps(struct __test_metadata *_metadata, FIXTURE_DATA(coexist) * sel
 			state.stock[i] = NULL;
 			break;
 		}
-		snprintf(what, sizeof(what), "step %d of %s", (int)(step - order) + 1, order);
+		snprintf(what, sizeof(what), "step %d of %s",
+			 (int)(step - order) + 1, order);
 		check(_metadata, self, events, &state, what);
 	}
 }
@@ -155,10 +180,12 @@ static void steps(struct __test_metadata *_metadata, FIXTURE_DATA(coexist) * sel
 /* One system-wide program: every order of attaching and detaching. */
 TEST_F_TIMEOUT(coexist, one_other, TIMEOUT)
 {
-	static const char *const orders[] = { "VAva", "VAav", "AVva", "AVav", "VvAa", "AaVv" };
+	static const char *const orders[] = { "VAva", "VAav", "AVva",
+					      "AVav", "VvAa", "AaVv" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(orders); i++)
-		steps(_metadata, self, &variant->hook, variant->events, orders[i]);
+		steps(_metadata, self, &variant->hook, variant->events,
+		      orders[i]);
 }
 
 /* Two: zero to one, one to two and back, before, under and after a view. */
@@ -171,7 +198,8 @@ TEST_F_TIMEOUT(coexist, two_others, TIMEOUT)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(orders); i++)
-		steps(_metadata, self, &variant->hook, variant->events, orders[i]);
+		steps(_metadata, self, &variant->hook, variant->events,
+		      orders[i]);
 }
 
 /* The view of the neighbour, on the same hook: each its own. */
@@ -216,7 +244,8 @@ TEST_F_TIMEOUT(coexist, other_toggles_while_running, TIMEOUT)
 	ASSERT_LE(0, fd);
 	ASSERT_TRUE(tell(&self->target, OP_READ, n));
 	for (int i = 0; i < 10; i++) {
-		struct bpf_link *link = stock(self->skel, &variant->hook, STOCK_TARGET);
+		struct bpf_link *link =
+			stock(self->skel, &variant->hook, STOCK_TARGET);
 
 		ASSERT_NE(NULL, link);
 		bpf_link__destroy(link);
@@ -238,7 +267,10 @@ FIXTURE(beside)
 
 FIXTURE_SETUP(beside)
 {
-	REQUIRE_VIEWS();
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
@@ -261,7 +293,8 @@ FIXTURE_TEARDOWN(beside)
 }
 
 /* Both read, and the view still sees the target's events and no others. */
-static void still_right(struct __test_metadata *_metadata, FIXTURE_DATA(beside) * self)
+static void still_right(struct __test_metadata *_metadata,
+			FIXTURE_DATA(beside) * self)
 {
 	struct slot *slot = &self->skel->bss->slots[VIEW];
 	__u64 before = slot->count;
@@ -289,7 +322,8 @@ TEST_F_TIMEOUT(beside, other_tracepoints, TIMEOUT)
 
 	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
 		bool read_only = !strncmp(hooks[i].name, "syscalls:", 9);
-		struct bpf_link *link = stock(self->skel, &hooks[i], STOCK_TARGET);
+		struct bpf_link *link =
+			stock(self->skel, &hooks[i], STOCK_TARGET);
 
 		ASSERT_NE(NULL, link);
 		slot->count = 0;
@@ -309,7 +343,8 @@ TEST_F_TIMEOUT(beside, other_tracepoints, TIMEOUT)
 static bool write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	bool ok = fd >= 0 &&
+		  write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 
 	if (fd >= 0)
 		close(fd);
@@ -366,12 +401,12 @@ TEST_F_TIMEOUT(beside, function_tracer, TIMEOUT)
 /* A kprobe in a function whose page the view has a copy of hits the target. */
 TEST_F_TIMEOUT(beside, kprobe_in_a_copied_page, TIMEOUT)
 {
+	LIBBPF_OPTS(bpf_kprobe_opts, opts, .bpf_cookie = STOCK_TARGET);
 	struct slot *slot = &self->skel->bss->slots[STOCK_TARGET];
 	struct bpf_link *link;
-	LIBBPF_OPTS(bpf_kprobe_opts, opts, .bpf_cookie = STOCK_TARGET);
 
-	link = bpf_program__attach_kprobe_opts(self->skel->progs.a_kprobe, "syscall_trace_enter",
-					       &opts);
+	link = bpf_program__attach_kprobe_opts(self->skel->progs.a_kprobe,
+					       "syscall_trace_enter", &opts);
 	ASSERT_NE(NULL, link);
 	slot->count = 0;
 	still_right(_metadata, self);
@@ -383,8 +418,8 @@ TEST_F_TIMEOUT(beside, kprobe_in_a_copied_page, TIMEOUT)
 
 	/* And one that was there before the view. */
 	close(self->fd);
-	link = bpf_program__attach_kprobe_opts(self->skel->progs.a_kprobe, "syscall_trace_enter",
-					       &opts);
+	link = bpf_program__attach_kprobe_opts(self->skel->progs.a_kprobe,
+					       "syscall_trace_enter", &opts);
 	ASSERT_NE(NULL, link);
 	self->fd = view(self->skel, &raw_hook, VIEW, self->target.pid);
 	ASSERT_LE(0, self->fd);
@@ -466,5 +501,3 @@ TEST_F_TIMEOUT(beside, target_attaches, TIMEOUT)
 	EXPECT_EQ(0, own->foreign);
 	close(fd);
 }
-
-KVIEW_TEST_MAIN

@@ -7,6 +7,7 @@
 #include "kview_test.h"
 
 #define DEBUGFS "/sys/kernel/debug/"
+#define PAGE_ALLOC DEBUGFS "fail_page_alloc/"
 
 #define MOST_ALLOCATIONS 2000
 
@@ -24,26 +25,43 @@ FIXTURE_VARIANT(fault)
 	__u64 expected;
 };
 
-FIXTURE_VARIANT_ADD(fault, raw_sys_enter){
-	.hook = { RAW, "sys_enter" }, .op = OP_READ, .expected = 12,
+/* clang-format off */
+
+FIXTURE_VARIANT_ADD(fault, raw_sys_enter) {
+	.hook = { RAW, "sys_enter" },
+	.op = OP_READ,
+	.expected = 12,
 };
-FIXTURE_VARIANT_ADD(fault, btf_sys_enter){
-	.hook = { BTF, "sys_enter" }, .op = OP_READ, .expected = 12,
+
+FIXTURE_VARIANT_ADD(fault, btf_sys_enter) {
+	.hook = { BTF, "sys_enter" },
+	.op = OP_READ,
+	.expected = 12,
 };
-FIXTURE_VARIANT_ADD(fault, classic_sys_enter_read){
-	.hook = { CLASSIC, "syscalls:sys_enter_read" }, .op = OP_READ, .expected = 10,
+
+FIXTURE_VARIANT_ADD(fault, classic_sys_enter_read) {
+	.hook = { CLASSIC, "syscalls:sys_enter_read" },
+	.op = OP_READ,
+	.expected = 10,
 };
-FIXTURE_VARIANT_ADD(fault, classic_sched_switch){
-	.hook = { CLASSIC, "sched:sched_switch" }, .op = OP_SLEEP,
+
+FIXTURE_VARIANT_ADD(fault, classic_sched_switch) {
+	.hook = { CLASSIC, "sched:sched_switch" },
+	.op = OP_SLEEP,
 };
-FIXTURE_VARIANT_ADD(fault, raw_mmap_lock_released){
-	.hook = { RAW, "mmap_lock_released" }, .op = OP_MMAP,
+
+FIXTURE_VARIANT_ADD(fault, raw_mmap_lock_released) {
+	.hook = { RAW, "mmap_lock_released" },
+	.op = OP_MMAP,
 };
+
+/* clang-format on */
 
 static bool write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	bool ok = fd >= 0 &&
+		  write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 
 	if (fd >= 0)
 		close(fd);
@@ -52,17 +70,21 @@ static bool write_file(const char *path, const char *text)
 
 FIXTURE_SETUP(fault)
 {
-	REQUIRE_VIEWS();
-	if (access("/proc/self/fail-nth", W_OK) || access(DEBUGFS "failslab", X_OK) ||
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	if (access("/proc/self/fail-nth", W_OK) ||
+	    access(DEBUGFS "failslab", X_OK) ||
 	    access(DEBUGFS "fail_page_alloc", X_OK))
 		SKIP(return, "the kernel has no fault injection");
 	/* Those that may wait, too, and single pages. */
 	ASSERT_TRUE(write_file(DEBUGFS "failslab/ignore-gfp-wait", "N"));
-	ASSERT_TRUE(write_file(DEBUGFS "fail_page_alloc/ignore-gfp-wait", "N"));
-	ASSERT_TRUE(write_file(DEBUGFS "fail_page_alloc/ignore-gfp-highmem", "N"));
-	ASSERT_TRUE(write_file(DEBUGFS "fail_page_alloc/min-order", "0"));
+	ASSERT_TRUE(write_file(PAGE_ALLOC "ignore-gfp-wait", "N"));
+	ASSERT_TRUE(write_file(PAGE_ALLOC "ignore-gfp-highmem", "N"));
+	ASSERT_TRUE(write_file(PAGE_ALLOC "min-order", "0"));
 	ASSERT_TRUE(write_file(DEBUGFS "failslab/verbose", "0"));
-	ASSERT_TRUE(write_file(DEBUGFS "fail_page_alloc/verbose", "0"));
+	ASSERT_TRUE(write_file(PAGE_ALLOC "verbose", "0"));
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
@@ -94,8 +116,9 @@ static bool not_failed_yet(int fd)
 }
 
 /* Let each allocation fail, until one try needs fewer. Returns their number. */
-static int fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(fault) * self,
-		     const struct hook *hook, enum op op, const __u64 *slots_stay)
+static int fail_each(struct __test_metadata *_metadata,
+		     FIXTURE_DATA(fault) * self, const struct hook *hook,
+		     enum op op, const __u64 *slots_stay)
 {
 	char path[64];
 	int nth, control, fd = -1;
@@ -139,17 +162,18 @@ static int fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(fault) * se
 	return nth;
 }
 
-static void works_now(struct __test_metadata *_metadata, FIXTURE_DATA(fault) * self,
+static void works_now(struct __test_metadata *_metadata,
+		      FIXTURE_DATA(fault) * self,
 		      const FIXTURE_VARIANT(fault) * variant)
 {
 	int fd = view(self->skel, &variant->hook, 0, self->target.pid);
+	__u64 expected;
 
 	ASSERT_LE(0, fd);
 	ASSERT_TRUE(tell_and_wait(&self->target, variant->op, 10));
 	EXPECT_LT(0, self->skel->bss->slots[0].count);
-	if (variant->expected) {
-		EXPECT_EQ(variant->expected, self->skel->bss->slots[0].count);
-	}
+	expected = variant->expected ?: self->skel->bss->slots[0].count;
+	EXPECT_EQ(expected, self->skel->bss->slots[0].count);
 	EXPECT_EQ(0, self->skel->bss->slots[0].foreign);
 	close(fd);
 }
@@ -182,5 +206,3 @@ TEST_F_TIMEOUT(fault, further_attach, TIMEOUT)
 	works_now(_metadata, self, variant);
 	close(fd);
 }
-
-KVIEW_TEST_MAIN

@@ -14,7 +14,10 @@ struct slot slots[NR_SLOTS];
 /* Events whose cookie is no slot's. */
 __u64 strays;
 
-#define HASH(slot, value) ((slot)->hash = ((slot)->hash ^ (value)) * 0x100000001b3ULL)
+static __always_inline void add_to_hash(struct slot *slot, __u64 value)
+{
+	slot->hash = (slot->hash ^ value) * 0x100000001b3ULL;
+}
 
 static __always_inline struct slot *event(void *ctx)
 {
@@ -81,8 +84,8 @@ int raw_ctx(__u64 *ctx)
 	struct slot *slot = event(ctx);
 
 	if (slot) {
-		HASH(slot, ctx[0]);
-		HASH(slot, ctx[1]);
+		add_to_hash(slot, ctx[0]);
+		add_to_hash(slot, ctx[1]);
 		slot->last = ctx[1];
 	}
 	return 0;
@@ -98,8 +101,8 @@ int btf_ctx(__u64 *ctx)
 		/* A typed pointer: what it points to, not what it is. */
 		bpf_probe_read_kernel(regs, sizeof(regs), (void *)ctx[0]);
 		for (int i = 0; i < 8; i++)
-			HASH(slot, regs[i]);
-		HASH(slot, ctx[1]);
+			add_to_hash(slot, regs[i]);
+		add_to_hash(slot, ctx[1]);
 		slot->last = ctx[1];
 	}
 	return 0;
@@ -112,10 +115,10 @@ int syscall_enter_ctx(struct syscall_enter_ctx *ctx)
 	struct slot *slot = event(ctx);
 
 	if (slot) {
-		HASH(slot, ctx->nr);
-		HASH(slot, ctx->args[0]);
-		HASH(slot, ctx->args[1]);
-		HASH(slot, ctx->args[2]);
+		add_to_hash(slot, ctx->nr);
+		add_to_hash(slot, ctx->args[0]);
+		add_to_hash(slot, ctx->args[1]);
+		add_to_hash(slot, ctx->args[2]);
 		slot->last = ctx->args[2];
 	}
 	return 0;
@@ -127,8 +130,8 @@ int syscall_exit_ctx(struct syscall_exit_ctx *ctx)
 	struct slot *slot = event(ctx);
 
 	if (slot) {
-		HASH(slot, ctx->nr);
-		HASH(slot, ctx->ret);
+		add_to_hash(slot, ctx->nr);
+		add_to_hash(slot, ctx->ret);
 		slot->last = ctx->ret;
 	}
 	return 0;
@@ -141,15 +144,15 @@ int sched_switch_ctx(struct sched_switch_ctx *ctx)
 	struct slot *slot = event(ctx);
 
 	if (slot) {
-		HASH(slot, *(__u64 *)&ctx->prev_comm[0]);
-		HASH(slot, *(__u64 *)&ctx->prev_comm[8]);
-		HASH(slot, ctx->prev_pid);
-		HASH(slot, ctx->prev_prio);
-		HASH(slot, ctx->prev_state);
-		HASH(slot, *(__u64 *)&ctx->next_comm[0]);
-		HASH(slot, *(__u64 *)&ctx->next_comm[8]);
-		HASH(slot, ctx->next_pid);
-		HASH(slot, ctx->next_prio);
+		add_to_hash(slot, *(__u64 *)&ctx->prev_comm[0]);
+		add_to_hash(slot, *(__u64 *)&ctx->prev_comm[8]);
+		add_to_hash(slot, ctx->prev_pid);
+		add_to_hash(slot, ctx->prev_prio);
+		add_to_hash(slot, ctx->prev_state);
+		add_to_hash(slot, *(__u64 *)&ctx->next_comm[0]);
+		add_to_hash(slot, *(__u64 *)&ctx->next_comm[8]);
+		add_to_hash(slot, ctx->next_pid);
+		add_to_hash(slot, ctx->next_prio);
 		slot->last = ctx->prev_pid;
 	}
 	return 0;
@@ -163,10 +166,11 @@ int classic_stack(void *ctx)
 	__u64 stack[2] = {};
 
 	if (slot) {
-		slot->last = bpf_get_stack(ctx, stack, sizeof(stack), BPF_F_USER_STACK);
-		HASH(slot, stack[0]);
+		slot->last = bpf_get_stack(ctx, stack, sizeof(stack),
+					   BPF_F_USER_STACK);
+		add_to_hash(slot, stack[0]);
 		if (bpf_get_stack(ctx, stack, sizeof(stack), 0) <= 0)
-			HASH(slot, 1);
+			add_to_hash(slot, 1);
 	}
 	return 0;
 }

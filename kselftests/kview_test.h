@@ -54,8 +54,8 @@ static inline int sys_bpf(int command, union bpf_attr *attr)
 /* BPF_LINK_CREATE for one process, with everything to choose. A file
  * descriptor, or an error number below 0.
  */
-static inline int link_create(int prog_fd, int attach_type, const char *name, __u64 cookie,
-			      __u32 pid, __u32 view_flags)
+static inline int link_create(int prog_fd, int attach_type, const char *name,
+			      __u64 cookie, __u32 pid, __u32 view_flags)
 {
 	union bpf_attr attr = {};
 	int fd;
@@ -75,14 +75,15 @@ static inline bool views_supported(void)
 	return link_create(-1, 0, NULL, 0, 1, 0) == -EBADF;
 }
 
-/* Every fixture begins with this. */
-#define REQUIRE_VIEWS()                                              \
-	do {                                                         \
-		if (geteuid())                                       \
-			SKIP(return, "needs root");                  \
-		if (!views_supported())                              \
-			SKIP(return, "the kernel has no views");     \
-	} while (0)
+/* Why no test can be run, or NULL. */
+static inline const char *why_not(void)
+{
+	if (geteuid())
+		return "needs root";
+	if (!views_supported())
+		return "the kernel has no views";
+	return NULL;
+}
 
 /* Load the programs, those of type tp_btf for @btf_hook (NULL: sys_enter). */
 static inline struct kview_bpf *load_for(const char *btf_hook)
@@ -94,7 +95,8 @@ static inline struct kview_bpf *load_for(const char *btf_hook)
 	if (!btf_hook)
 		btf_hook = "sys_enter";
 	if (bpf_program__set_attach_target(skel->progs.btf, 0, btf_hook) ||
-	    bpf_program__set_attach_target(skel->progs.btf_cookie, 0, btf_hook) ||
+	    bpf_program__set_attach_target(skel->progs.btf_cookie, 0,
+					   btf_hook) ||
 	    kview_bpf__load(skel)) {
 		kview_bpf__destroy(skel);
 		return NULL;
@@ -107,7 +109,8 @@ static inline struct kview_bpf *load(void)
 	return load_for(NULL);
 }
 
-static inline struct bpf_program *counter_of(struct kview_bpf *skel, enum kind kind)
+static inline struct bpf_program *counter_of(struct kview_bpf *skel,
+					     enum kind kind)
 {
 	switch (kind) {
 	case RAW:
@@ -121,7 +124,8 @@ static inline struct bpf_program *counter_of(struct kview_bpf *skel, enum kind k
 }
 
 /* The same program again, for what is attached beside it. */
-static inline struct bpf_program *oracle_of(struct kview_bpf *skel, enum kind kind)
+static inline struct bpf_program *oracle_of(struct kview_bpf *skel,
+					    enum kind kind)
 {
 	switch (kind) {
 	case RAW:
@@ -135,22 +139,26 @@ static inline struct bpf_program *oracle_of(struct kview_bpf *skel, enum kind ki
 }
 
 /* Attach a program to the view of a process. */
-static inline int view_program(struct bpf_program *program, const struct hook *hook, __u64 cookie,
-			       pid_t pid)
+static inline int view_program(struct bpf_program *program,
+			       const struct hook *hook, __u64 cookie, pid_t pid)
 {
-	return link_create(bpf_program__fd(program),
-			   hook->kind == CLASSIC ? BPF_PERF_EVENT : BPF_TRACE_RAW_TP,
-			   hook->kind == BTF ? NULL : hook->name, cookie, pid, 0);
+	const char *name = hook->kind == BTF ? NULL : hook->name;
+	int type = hook->kind == CLASSIC ? BPF_PERF_EVENT : BPF_TRACE_RAW_TP;
+	int fd = bpf_program__fd(program);
+
+	return link_create(fd, type, name, cookie, pid, 0);
 }
 
 /* Count a hook's events in the view of a process; the cookie is the slot. */
-static inline int view(struct kview_bpf *skel, const struct hook *hook, __u64 cookie, pid_t pid)
+static inline int view(struct kview_bpf *skel, const struct hook *hook,
+		       __u64 cookie, pid_t pid)
 {
 	return view_program(counter_of(skel, hook->kind), hook, cookie, pid);
 }
 
 /* Attach a program for all processes, as ever. */
-static inline struct bpf_link *stock_program(struct bpf_program *program, const struct hook *hook,
+static inline struct bpf_link *stock_program(struct bpf_program *program,
+					     const struct hook *hook,
 					     __u64 cookie)
 {
 	char category[64];
@@ -159,8 +167,10 @@ static inline struct bpf_link *stock_program(struct bpf_program *program, const 
 	switch (hook->kind) {
 	case RAW: {
 		LIBBPF_OPTS(bpf_raw_tracepoint_opts, opts, .cookie = cookie);
+		const char *name = hook->name;
 
-		return bpf_program__attach_raw_tracepoint_opts(program, hook->name, &opts);
+		return bpf_program__attach_raw_tracepoint_opts(program, name,
+							       &opts);
 	}
 	case BTF: {
 		LIBBPF_OPTS(bpf_trace_opts, opts, .cookie = cookie);
@@ -171,23 +181,28 @@ static inline struct bpf_link *stock_program(struct bpf_program *program, const 
 		LIBBPF_OPTS(bpf_tracepoint_opts, opts, .bpf_cookie = cookie);
 
 		colon = strchr(hook->name, ':');
-		snprintf(category, sizeof(category), "%.*s", (int)(colon - hook->name), hook->name);
-		return bpf_program__attach_tracepoint_opts(program, category, colon + 1, &opts);
+		snprintf(category, sizeof(category), "%.*s",
+			 (int)(colon - hook->name), hook->name);
+		return bpf_program__attach_tracepoint_opts(program, category,
+							   colon + 1, &opts);
 	}
 	}
 	return NULL;
 }
 
 /* Count a hook's events with the same program, system-wide. */
-static inline struct bpf_link *stock(struct kview_bpf *skel, const struct hook *hook, __u64 cookie)
+static inline struct bpf_link *stock(struct kview_bpf *skel,
+				     const struct hook *hook, __u64 cookie)
 {
 	return stock_program(oracle_of(skel, hook->kind), hook, cookie);
 }
 
 /* A slot for the events of one process; with @filter others' are expected. */
-static inline void set_slot(struct kview_bpf *skel, unsigned int slot, pid_t tgid, bool filter)
+static inline void set_slot(struct kview_bpf *skel, unsigned int slot,
+			    pid_t tgid, bool filter)
 {
-	skel->bss->slots[slot] = (struct slot){ .tgid = tgid, .filter = filter };
+	skel->bss->slots[slot] =
+		(struct slot){ .tgid = tgid, .filter = filter };
 }
 
 static inline int link_info(int fd, struct bpf_link_info *info)
@@ -259,7 +274,10 @@ static inline long raw_read(int fd, void *buffer, size_t size)
 {
 	long ret = SYS_read;
 
-	asm volatile("syscall" : "+a"(ret) : "D"(fd), "S"(buffer), "d"(size) : "rcx", "r11", "memory");
+	asm volatile("syscall"
+		     : "+a"(ret)
+		     : "D"(fd), "S"(buffer), "d"(size)
+		     : "rcx", "r11", "memory");
 	return ret;
 }
 
@@ -307,14 +325,15 @@ static inline void mix(unsigned int n)
 		pid_t pid;
 
 		if (fd >= 0) {
-			if (write(fd, buffer, sizeof(buffer)) < 0 || fstat(fd, &st) ||
-			    pread(fd, buffer, 100, 0) < 0)
+			if (write(fd, buffer, sizeof(buffer)) < 0 ||
+			    fstat(fd, &st) || pread(fd, buffer, 100, 0) < 0)
 				perror(name);
 			close(fd);
 			unlink(name);
 		}
 		if (!socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) {
-			if (send(pair[0], buffer, 100, 0) < 0 || recv(pair[1], buffer, 100, 0) < 0)
+			if (send(pair[0], buffer, 100, 0) < 0 ||
+			    recv(pair[1], buffer, 100, 0) < 0)
 				perror("socketpair");
 			close(pair[0]);
 			close(pair[1]);
@@ -353,9 +372,11 @@ static inline int clone_vm_child(void *n)
 	return 0;
 }
 
+#define STACK_SIZE 65536
+
 static inline void child_reads(enum op op, unsigned int n)
 {
-	static char stack[65536] __attribute__((aligned(16)));
+	char *stack;
 	int status;
 	pid_t pid;
 
@@ -367,8 +388,13 @@ static inline void child_reads(enum op op, unsigned int n)
 		pid = vfork();
 		break;
 	default:
-		pid = clone(clone_vm_child, stack + sizeof(stack), CLONE_VM | SIGCHLD,
-			    (void *)(uintptr_t)n);
+		stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		pid = clone(clone_vm_child, stack + STACK_SIZE,
+			    CLONE_VM | SIGCHLD, (void *)(uintptr_t)n);
+		waitpid(pid, &status, 0);
+		munmap(stack, STACK_SIZE);
+		return;
 	}
 	if (!pid) {
 		reads(n);
@@ -411,7 +437,8 @@ static inline void obey(const struct order *order, int sock)
 	case OP_CLONE_VM:
 		return child_reads(order->op, n);
 	case OP_THREAD:
-		pthread_create(&thread, NULL, reading_thread, (void *)(uintptr_t)n);
+		pthread_create(&thread, NULL, reading_thread,
+			       (void *)(uintptr_t)n);
 		pthread_join(thread, NULL);
 		return;
 	case OP_PARK:
@@ -427,7 +454,8 @@ static inline void obey(const struct order *order, int sock)
 	case OP_EXEC:
 		return exec_target(sock);
 	case OP_THREAD_EXEC:
-		pthread_create(&thread, NULL, exec_thread, (void *)(intptr_t)sock);
+		pthread_create(&thread, NULL, exec_thread,
+			       (void *)(intptr_t)sock);
 		pthread_join(thread, NULL);
 		return;
 	case OP_EXIT:
@@ -435,7 +463,7 @@ static inline void obey(const struct order *order, int sock)
 	}
 }
 
-static inline void __attribute__((noreturn)) target_loop(int sock, bool executed)
+static inline void target_loop(int sock, bool executed)
 {
 	struct order order = {};
 
@@ -484,7 +512,8 @@ static inline bool tell(struct target *target, enum op op, unsigned int n)
 {
 	struct order order = { .op = op, .n = n };
 
-	return send(target->sock, &order, sizeof(order), MSG_NOSIGNAL) == sizeof(order);
+	return send(target->sock, &order, sizeof(order), MSG_NOSIGNAL) ==
+	       sizeof(order);
 }
 
 /* Are all threads of the process asleep? */
@@ -530,17 +559,18 @@ static inline bool answer(struct target *target)
 	return true;
 }
 
-static inline bool tell_and_wait(struct target *target, enum op op, unsigned int n)
+static inline bool tell_and_wait(struct target *target, enum op op,
+				 unsigned int n)
 {
 	return tell(target, op, n) && answer(target);
 }
 
-#define KVIEW_TEST_MAIN                                                \
-	int main(int argc, char **argv)                                \
-	{                                                              \
-		if (argc == 3 && !strcmp(argv[1], "--target"))         \
-			target_loop(atoi(argv[2]), true);              \
-		return test_harness_run(argc, argv);                   \
-	}
+/* Of each test: a target that is executed is the same program. */
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "--target"))
+		target_loop(atoi(argv[2]), true);
+	return test_harness_run(argc, argv);
+}
 
 #endif

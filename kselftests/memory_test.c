@@ -9,16 +9,19 @@
 #define TIMES 1000
 
 /*
- * What may be missing at the end, in KiB: an eighth of what a page lost each time
+ * What may be missing at the end, in KiB: a tenth of what a page lost each time
  * would be. The noise is partly used slabs, and what the rest of the system
- * does meanwhile: below 160 with one CPU, and with four.
+ * does meanwhile: below 170 with one CPU, and with four, the 200 open links of one
+ * test included.
  */
-#define TOLERANCE 500
+#define TOLERANCE 400
 
 /* Classes of memory that the kernel might lose views to. */
 static const char *const classes[] = {
-	"MemFree", "Slab", "PageTables", "KernelStack", "VmallocUsed", "Percpu", "DirectMap4k",
+	"MemFree",     "Slab",	 "PageTables",	"KernelStack",
+	"VmallocUsed", "Percpu", "DirectMap4k",
 };
+
 #define NR_CLASSES ARRAY_SIZE(classes)
 
 struct memory {
@@ -36,7 +39,7 @@ static void write_to(const char *path, const char *text)
 	close(fd);
 }
 
-static void drop_caches(void)
+static void shed_caches(void)
 {
 	struct dirent *entry;
 	char path[300];
@@ -47,7 +50,8 @@ static void drop_caches(void)
 	/* Partly used slabs, and what KASAN keeps from being used again. */
 	dir = opendir("/sys/kernel/slab");
 	while (dir && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", entry->d_name);
+		snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink",
+			 entry->d_name);
 		if (entry->d_name[0] != '.')
 			write_to(path, "1");
 	}
@@ -80,7 +84,8 @@ static struct memory read_memory(void)
 		for (size_t i = 0; i < NR_CLASSES; i++) {
 			size_t length = strlen(classes[i]);
 
-			if (!strncmp(line, classes[i], length) && line[length] == ':')
+			if (!strncmp(line, classes[i], length) &&
+			    line[length] == ':')
 				memory.kb[i] = atol(line + length + 1);
 		}
 	if (file)
@@ -97,7 +102,7 @@ static struct memory settled_memory(void)
 	struct memory memory, last = {};
 
 	for (int i = 0; i < 40; i++) {
-		drop_caches();
+		shed_caches();
 		usleep(100000);
 		memory = read_memory();
 		if (i > 4 && labs(memory.kb[0] - last.kb[0]) < 64)
@@ -116,7 +121,10 @@ FIXTURE(memory)
 
 FIXTURE_SETUP(memory)
 {
-	REQUIRE_VIEWS();
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
@@ -132,15 +140,16 @@ FIXTURE_TEARDOWN(memory)
 	kview_bpf__destroy(self->skel);
 }
 
-static void compare(struct __test_metadata *_metadata, const struct memory *before,
-		    const struct memory *after)
+static void compare(struct __test_metadata *_metadata,
+		    const struct memory *before, const struct memory *after)
 {
 	for (size_t i = 0; i < NR_CLASSES; i++) {
 		/* Less free memory is bad, more of anything else. */
-		long lost = i ? after->kb[i] - before->kb[i] : before->kb[i] - after->kb[i];
+		long lost = i ? after->kb[i] - before->kb[i] :
+				before->kb[i] - after->kb[i];
 
-		TH_LOG("%s: %ld KiB, %ld KiB more used than before", classes[i], after->kb[i],
-		       lost);
+		TH_LOG("%s: %ld KiB, %ld KiB more used than before", classes[i],
+		       after->kb[i], lost);
 		EXPECT_GT(TOLERANCE, lost)
 		{
 			TH_LOG("%s", classes[i]);
@@ -150,7 +159,8 @@ static void compare(struct __test_metadata *_metadata, const struct memory *befo
 
 static bool all_run(FIXTURE_DATA(memory) * self)
 {
-	return tell(&self->target, OP_MIX, 2) && tell(&self->neighbours[0], OP_MIX, 2) &&
+	return tell(&self->target, OP_MIX, 2) &&
+	       tell(&self->neighbours[0], OP_MIX, 2) &&
 	       tell(&self->neighbours[1], OP_READ, 2000);
 }
 
@@ -161,14 +171,13 @@ static bool all_done(FIXTURE_DATA(memory) * self)
 }
 
 static const struct hook hooks[] = {
-	{ RAW, "sys_enter" },
-	{ CLASSIC, "syscalls:sys_enter_read" },
-	{ BTF, "sys_enter" },
-	{ CLASSIC, "sched:sched_switch" },
+	{ RAW, "sys_enter" },	       { CLASSIC, "syscalls:sys_enter_read" },
+	{ BTF, "sys_enter" },	       { CLASSIC, "sched:sched_switch" },
 	{ RAW, "mmap_lock_released" },
 };
 
-static void attach_times(struct __test_metadata *_metadata, FIXTURE_DATA(memory) * self, int times)
+static void attach_times(struct __test_metadata *_metadata,
+			 FIXTURE_DATA(memory) * self, int times)
 {
 	for (int i = 0; i < times; i++) {
 		const struct hook *hook = &hooks[i % ARRAY_SIZE(hooks)];
@@ -181,7 +190,8 @@ static void attach_times(struct __test_metadata *_metadata, FIXTURE_DATA(memory)
 		ASSERT_LE(0, fd);
 		/* Now and then the page tables are those of the next view. */
 		if (i % 7 == 0) {
-			int other = view(self->skel, &hooks[(i + 1) % ARRAY_SIZE(hooks)], 0,
+			int other = view(self->skel,
+					 &hooks[(i + 1) % ARRAY_SIZE(hooks)], 0,
 					 self->target.pid);
 
 			ASSERT_LE(0, other);
@@ -232,7 +242,8 @@ TEST_F_TIMEOUT(memory, targets_that_exit, TIMEOUT)
 				pause();
 			}
 			set_slot(self->skel, 0, pid, false);
-			fd = view(self->skel, &hooks[i % ARRAY_SIZE(hooks)], 0, pid);
+			fd = view(self->skel, &hooks[i % ARRAY_SIZE(hooks)], 0,
+				  pid);
 			ASSERT_LE(0, fd);
 			kill(pid, SIGKILL);
 			ASSERT_EQ(pid, waitpid(pid, NULL, 0));
@@ -260,7 +271,8 @@ TEST_F_TIMEOUT(memory, links_without_targets, TIMEOUT)
 				prctl(PR_SET_PDEATHSIG, SIGKILL);
 				pause();
 			}
-			fds[i] = view(self->skel, &hooks[i % ARRAY_SIZE(hooks)], 0, pid);
+			fds[i] = view(self->skel, &hooks[i % ARRAY_SIZE(hooks)],
+				      0, pid);
 			ASSERT_LE(0, fds[i]);
 			kill(pid, SIGKILL);
 			ASSERT_EQ(pid, waitpid(pid, NULL, 0));
@@ -295,5 +307,3 @@ TEST_F_TIMEOUT(memory, no_large_page_is_split, TIMEOUT)
 	EXPECT_EQ(before.kb[split], during.kb[split]);
 	EXPECT_EQ(before.kb[split], after.kb[split]);
 }
-
-KVIEW_TEST_MAIN
