@@ -546,6 +546,9 @@ static bool may_be_refused(const char *name)
 		"read_msr",
 		"write_msr",
 		"rdpmc",
+		"read_msr",
+		"write_msr",
+		"rdpmc",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
