@@ -408,7 +408,8 @@ static void compare_contexts(struct __test_metadata *_metadata,
 	close(fd);
 	bpf_link__destroy(link);
 
-	EXPECT_LE(20, slots[VIEW].count);
+	/* A short sleep may be over before the task is switched out. */
+	EXPECT_LE(op == OP_SLEEP ? 1 : 20, slots[VIEW].count);
 	EXPECT_EQ(slots[ORACLE].count, slots[VIEW].count);
 	EXPECT_NE(0, slots[VIEW].hash);
 	EXPECT_EQ(slots[ORACLE].hash, slots[VIEW].hash);
