@@ -74,7 +74,7 @@ FIXTURE_SETUP(fault)
 
 	if (reason)
 		SKIP(return, "%s", reason);
-	if (access("/proc/self/fail-nth", W_OK) ||
+	if (access("/proc/thread-self/fail-nth", W_OK) ||
 	    access(DEBUGFS "failslab", X_OK) ||
 	    access(DEBUGFS "fail_page_alloc", X_OK))
 		SKIP(return, "the kernel has no fault injection");
