@@ -34,6 +34,12 @@ test: kernels tools ## run all tests in QEMU
 test-debug: kernel-debug tools ## run the tests in the debug kernel
 	@scripts/test --debug
 
+# SEED=N one seed, RUNS=N so many; CPUS=, PTI=, LA57= lists of what is tried
+oracle: $(if $(filter debug,$(KERNEL)),kernel-debug,kernels) tools ## compare views with PID checks on random processes
+	@scripts/oracle $(if $(SEED),--seed $(SEED) --verbose) $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(CPUS),--cpus "$(CPUS)") $(if $(PTI),--pti "$(PTI)") \
+		$(if $(LA57),--la57 "$(LA57)") $(if $(KERNEL),--kernel $(KERNEL))
+
 lint: setup ## check style and that patches and trees agree; silent if clean
 	@[ -e build/src/kview/.git ] || scripts/kernel source
 	@scripts/lint
@@ -44,4 +50,4 @@ clean: ## remove what was built, but not the kernel source trees
 distclean: ## remove build/ altogether, unless it holds unexported work
 	@scripts/clean --all
 
-.PHONY: help setup kernels kernel-debug tools demo test test-debug lint clean distclean
+.PHONY: help setup kernels kernel-debug tools demo test test-debug oracle lint clean distclean

@@ -97,8 +97,9 @@ FIXTURE_VARIANT_ADD(exact, classic_sched_switch) {
 	.n = 100,
 };
 
-FIXTURE_VARIANT_ADD(exact, raw_sched_wakeup) {
-	.hook = { RAW, "sched_wakeup" },
+/* Not sched_wakeup, which another CPU may see to. */
+FIXTURE_VARIANT_ADD(exact, raw_sched_waking) {
+	.hook = { RAW, "sched_waking" },
 	.op = OP_MIX,
 	.n = 10,
 };

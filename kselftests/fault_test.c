@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * No memory: each allocation that an attach makes is let fail in its turn, and
- * the attach then fails with ENOMEM and has changed nothing. Needs a kernel
- * with fault injection.
+ * the attach then fails with ENOMEM and has changed nothing. So for targets that
+ * are added, and for the fork and exec of targets: they fail, or are traced.
+ * Needs a kernel with fault injection.
  */
 #include "kview_test.h"
 
@@ -68,23 +69,34 @@ static bool write_file(const char *path, const char *text)
 	return ok;
 }
 
-FIXTURE_SETUP(fault)
+/* Why there is nothing to be tested, or NULL. */
+static const char *no_faults(void)
 {
 	const char *reason = why_not();
 
 	if (reason)
-		SKIP(return, "%s", reason);
+		return reason;
 	if (access("/proc/thread-self/fail-nth", W_OK) ||
 	    access(DEBUGFS "failslab", X_OK) ||
 	    access(DEBUGFS "fail_page_alloc", X_OK))
-		SKIP(return, "the kernel has no fault injection");
+		return "the kernel has no fault injection";
 	/* Those that may wait, too, and single pages. */
-	ASSERT_TRUE(write_file(DEBUGFS "failslab/ignore-gfp-wait", "N"));
-	ASSERT_TRUE(write_file(PAGE_ALLOC "ignore-gfp-wait", "N"));
-	ASSERT_TRUE(write_file(PAGE_ALLOC "ignore-gfp-highmem", "N"));
-	ASSERT_TRUE(write_file(PAGE_ALLOC "min-order", "0"));
-	ASSERT_TRUE(write_file(DEBUGFS "failslab/verbose", "0"));
-	ASSERT_TRUE(write_file(PAGE_ALLOC "verbose", "0"));
+	if (!write_file(DEBUGFS "failslab/ignore-gfp-wait", "N") ||
+	    !write_file(PAGE_ALLOC "ignore-gfp-wait", "N") ||
+	    !write_file(PAGE_ALLOC "ignore-gfp-highmem", "N") ||
+	    !write_file(PAGE_ALLOC "min-order", "0") ||
+	    !write_file(DEBUGFS "failslab/verbose", "0") ||
+	    !write_file(PAGE_ALLOC "verbose", "0"))
+		return "fault injection cannot be configured";
+	return NULL;
+}
+
+FIXTURE_SETUP(fault)
+{
+	const char *reason = no_faults();
+
+	if (reason)
+		SKIP(return, "%s", reason);
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
@@ -205,4 +217,254 @@ TEST_F_TIMEOUT(fault, further_attach, TIMEOUT)
 	EXPECT_LT(1, n);
 	works_now(_metadata, self, variant);
 	close(fd);
+}
+
+/* --- targets that are added --- */
+
+TEST_F_TIMEOUT(fault, added_target, TIMEOUT)
+{
+	struct slot *slot = &self->skel->bss->slots[0];
+	struct target other, third;
+	int nth, control, fd;
+	char path[64];
+
+	ASSERT_TRUE(start_target(&other));
+	ASSERT_TRUE(start_target(&third));
+	settle(&other);
+	settle(&third);
+	fd = view(self->skel, &variant->hook, 0, self->target.pid);
+	ASSERT_LE(0, fd);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", gettid());
+	control = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, control);
+
+	for (nth = 1; nth < MOST_ALLOCATIONS; nth++) {
+		__u32 pids[] = { other.pid, third.pid };
+		struct bpf_link_info info = {};
+		bool done;
+		int ret;
+
+		fail_nth(control, nth);
+		ret = link_targets(fd, BPF_LINK_TARGETS_ADD, pids, 2, 0);
+		done = not_failed_yet(control);
+		fail_nth(control, 0);
+		ASSERT_EQ(0, link_info(fd, &info));
+		EXPECT_EQ(ret ? 1 : 3, info.kview.count);
+		if (!ret) {
+			EXPECT_EQ(0, link_targets(fd, BPF_LINK_TARGETS_DEL,
+						  pids, 2, 0));
+			if (done)
+				break;
+			continue;
+		}
+		EXPECT_EQ(-ENOMEM, ret)
+		{
+			TH_LOG("allocation %d", nth);
+		}
+		if (nth % 8 == 1) {
+			slot->count = 0;
+			ASSERT_TRUE(tell_and_wait(&third, variant->op, 10));
+			ASSERT_TRUE(tell_and_wait(&other, variant->op, 10));
+			EXPECT_EQ(0, slot->count);
+		}
+	}
+	TH_LOG("%d allocations", nth);
+	EXPECT_LT(10, nth);
+	EXPECT_GT(MOST_ALLOCATIONS, nth);
+	close(control);
+	close(fd);
+	kill_target(&other);
+	kill_target(&third);
+}
+
+/* --- fork and exec of a target --- */
+
+#define READS 10
+
+/* What an actor has done. */
+struct deed {
+	int error;
+	int status;
+	/* The failure was not reached. */
+	bool spared;
+};
+
+FIXTURE(actor)
+{
+	struct kview_bpf *skel;
+	pid_t pid;
+	int sock;
+	int fd;
+};
+
+FIXTURE_VARIANT(actor)
+{
+	/* Flags of the clone() by which it makes a child. */
+	int clone_flags;
+	/* The child executes a program, with the failure in there. */
+	bool executes;
+};
+
+/* clang-format off */
+
+FIXTURE_VARIANT_ADD(actor, fork) {
+	.clone_flags = SIGCHLD,
+};
+
+FIXTURE_VARIANT_ADD(actor, clone_vm) {
+	.clone_flags = CLONE_VM | SIGCHLD,
+};
+
+FIXTURE_VARIANT_ADD(actor, exec) {
+	.clone_flags = SIGCHLD,
+	.executes = true,
+};
+
+/* The child shares a view with its parent, and must get one of its own. */
+FIXTURE_VARIANT_ADD(actor, exec_of_vfork) {
+	.clone_flags = CLONE_VM | CLONE_VFORK | SIGCHLD,
+	.executes = true,
+};
+
+/* clang-format on */
+
+static int own_control(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%ld/fail-nth",
+		 syscall(SYS_gettid));
+	return open(path, O_RDWR | O_CLOEXEC);
+}
+
+static int child_nth;
+
+static int child_of_actor(void *executes)
+{
+	char number[12];
+
+	if (!executes) {
+		reads(READS);
+		return 0;
+	}
+	snprintf(number, sizeof(number), "%d", READS);
+	fail_nth(own_control(), child_nth);
+	execl("/proc/self/exe", "reader", "--reads", number, (char *)NULL);
+	return errno == ENOMEM ? 1 : 2;
+}
+
+static void act(int sock, int clone_flags, bool executes)
+{
+	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int control = own_control(), nth;
+
+	zero_fd = open("/dev/zero", O_RDONLY);
+	while (recv(sock, &nth, sizeof(nth), 0) == sizeof(nth)) {
+		struct deed deed = {};
+		pid_t pid;
+
+		child_nth = nth;
+		if (!executes)
+			fail_nth(control, nth);
+		pid = clone(child_of_actor, stack + STACK_SIZE, clone_flags,
+			    executes ? stack : NULL);
+		if (pid < 0)
+			deed.error = errno;
+		if (!executes) {
+			deed.spared = not_failed_yet(control);
+			fail_nth(control, 0);
+		}
+		if (pid > 0)
+			waitpid(pid, &deed.status, 0);
+		send(sock, &deed, sizeof(deed), 0);
+	}
+	_exit(0);
+}
+
+FIXTURE_SETUP(actor)
+{
+	const struct hook hook = { CLASSIC, "syscalls:sys_enter_read" };
+	const char *reason = no_faults();
+	int pair[2];
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	self->skel = load();
+	ASSERT_NE(NULL, self->skel);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair));
+	self->sock = pair[0];
+	self->pid = fork();
+	ASSERT_LE(0, self->pid);
+	if (!self->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(pair[0]);
+		act(pair[1], variant->clone_flags, variant->executes);
+	}
+	close(pair[1]);
+	self->fd = view_program_flags(self->skel->progs.classic, &hook, 0,
+				      self->pid, BPF_F_VIEW_FOLLOW_FORK);
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(actor)
+{
+	close(self->fd);
+	kill(self->pid, SIGKILL);
+	waitpid(self->pid, NULL, 0);
+	close(self->sock);
+	kview_bpf__destroy(self->skel);
+}
+
+/* Whatever has run has been traced. */
+TEST_F_TIMEOUT(actor, traced_or_not_at_all, TIMEOUT)
+{
+	struct slot *slot = &self->skel->bss->slots[0];
+	int nth, ran = 0, failed = 0, died = 0;
+
+	for (nth = 1; nth < MOST_ALLOCATIONS; nth++) {
+		struct bpf_link_info info = {};
+		struct deed deed;
+
+		slot->count = 0;
+		ASSERT_EQ(sizeof(nth), send(self->sock, &nth, sizeof(nth), 0));
+		ASSERT_EQ(sizeof(deed),
+			  recv(self->sock, &deed, sizeof(deed), 0));
+		if (deed.error) {
+			EXPECT_TRUE(deed.error == ENOMEM ||
+				    deed.error == EAGAIN);
+			EXPECT_EQ(0, slot->count);
+			failed++;
+		} else if (WIFSIGNALED(deed.status)) {
+			/* It was too late for exec to fail, or it was the
+			 * program that had no memory.
+			 */
+			died++;
+		} else if (WEXITSTATUS(deed.status) == 1) {
+			failed++;
+		} else if (WEXITSTATUS(deed.status) == 127) {
+			/* The loader of the program had no memory. */
+			died++;
+		} else {
+			EXPECT_LE(READS, slot->count)
+			{
+				TH_LOG("allocation %d", nth);
+			}
+			ran++;
+		}
+		/* Nothing of what failed is left. */
+		for (int i = 0; i < 100; i++) {
+			ASSERT_EQ(0, link_info(self->fd, &info));
+			if (info.kview.count == 1)
+				break;
+			usleep(10000);
+		}
+		EXPECT_EQ(1, info.kview.count);
+		if (deed.spared || WEXITSTATUS(deed.status) == SPARED)
+			break;
+	}
+	TH_LOG("%d allocations: %d failed, %d died, %d ran traced", nth, failed,
+	       died, ran);
+	EXPECT_GT(MOST_ALLOCATIONS, nth);
+	EXPECT_LT(5, failed);
 }

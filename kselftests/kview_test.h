@@ -138,15 +138,36 @@ static inline struct bpf_program *oracle_of(struct kview_bpf *skel,
 	return NULL;
 }
 
-/* Attach a program to the view of a process. */
-static inline int view_program(struct bpf_program *program,
-			       const struct hook *hook, __u64 cookie, pid_t pid)
+/* Attach a program to the view of a process, with flags. */
+static inline int view_program_flags(struct bpf_program *program,
+				     const struct hook *hook, __u64 cookie,
+				     pid_t pid, __u32 flags)
 {
 	const char *name = hook->kind == BTF ? NULL : hook->name;
 	int type = hook->kind == CLASSIC ? BPF_PERF_EVENT : BPF_TRACE_RAW_TP;
 	int fd = bpf_program__fd(program);
 
-	return link_create(fd, type, name, cookie, pid, 0);
+	return link_create(fd, type, name, cookie, pid, flags);
+}
+
+static inline int view_program(struct bpf_program *program,
+			       const struct hook *hook, __u64 cookie, pid_t pid)
+{
+	return view_program_flags(program, hook, cookie, pid, 0);
+}
+
+/* Add targets to a link, or take some away. 0 or an error number below 0. */
+static inline int link_targets(int fd, __u32 op, const __u32 *pids, __u32 count,
+			       __u32 flags)
+{
+	union bpf_attr attr = {};
+
+	attr.link_update_targets.link_fd = fd;
+	attr.link_update_targets.op = op;
+	attr.link_update_targets.pids = (uintptr_t)pids;
+	attr.link_update_targets.count = count;
+	attr.link_update_targets.flags = flags;
+	return sys_bpf(BPF_LINK_UPDATE_TARGETS, &attr) ? -errno : 0;
 }
 
 /* Count a hook's events in the view of a process; the cookie is the slot. */
@@ -246,6 +267,9 @@ enum op {
 	OP_FORK, /* let a child do n times OP_READ */
 	OP_VFORK, /* let a vfork()ed child do n times OP_READ */
 	OP_CLONE_VM, /* let a process with the same memory do n times OP_READ */
+	OP_GRANDCHILD, /* let a child of a child do n times OP_READ */
+	OP_FORK_EXEC, /* let a program that a child executes do so */
+	OP_VFORK_EXEC, /* the same with a vfork()ed child */
 	OP_THREAD, /* let a new thread do n times OP_READ */
 	OP_PARK, /* start a thread that waits */
 	OP_PARKED, /* let that thread do n times OP_READ */
@@ -376,7 +400,7 @@ static inline int clone_vm_child(void *n)
 
 static inline void child_reads(enum op op, unsigned int n)
 {
-	char *stack;
+	char *stack, number[12];
 	int status;
 	pid_t pid;
 
@@ -387,6 +411,25 @@ static inline void child_reads(enum op op, unsigned int n)
 	case OP_VFORK:
 		pid = vfork();
 		break;
+	case OP_GRANDCHILD:
+		pid = fork();
+		if (!pid) {
+			child_reads(OP_FORK, n);
+			_exit(0);
+		}
+		waitpid(pid, &status, 0);
+		return;
+	case OP_FORK_EXEC:
+	case OP_VFORK_EXEC:
+		snprintf(number, sizeof(number), "%u", n);
+		pid = op == OP_FORK_EXEC ? fork() : vfork();
+		if (!pid) {
+			execl("/proc/self/exe", "reader", "--reads", number,
+			      (char *)NULL);
+			_exit(1);
+		}
+		waitpid(pid, &status, 0);
+		return;
 	default:
 		stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -435,6 +478,9 @@ static inline void obey(const struct order *order, int sock)
 	case OP_FORK:
 	case OP_VFORK:
 	case OP_CLONE_VM:
+	case OP_GRANDCHILD:
+	case OP_FORK_EXEC:
+	case OP_VFORK_EXEC:
 		return child_reads(order->op, n);
 	case OP_THREAD:
 		pthread_create(&thread, NULL, reading_thread,
@@ -565,11 +611,37 @@ static inline bool tell_and_wait(struct target *target, enum op op,
 	return tell(target, op, n) && answer(target);
 }
 
+/* Of a program that was executed with a failure ahead: it has not happened. */
+#define SPARED 42
+
+static inline bool allocation_spared(void)
+{
+	int fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	char text[12] = "";
+	bool spared;
+
+	if (fd < 0)
+		return false;
+	spared = pread(fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) > 0;
+	if (pwrite(fd, "0", 1, 0) < 0)
+		perror("fail-nth");
+	close(fd);
+	return spared;
+}
+
 /* Of each test: a target that is executed is the same program. */
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "--target"))
 		target_loop(atoi(argv[2]), true);
+	if (argc == 3 && !strcmp(argv[1], "--reads")) {
+		/* The start of the program has its own reads. */
+		bool spared = allocation_spared();
+
+		zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+		reads(atoi(argv[2]));
+		return spared ? SPARED : 0;
+	}
 	return test_harness_run(argc, argv);
 }
 

@@ -125,10 +125,7 @@ TEST_F_TIMEOUT(life, children, TIMEOUT)
 	close(fd);
 }
 
-/*
- * Nor should a process be that shares the memory: a known limit, see
- * Documentation/bpf/kview.rst.
- */
+/* Nor is a process that shares the memory. */
 TEST_F_TIMEOUT(life, children_that_share_memory, TIMEOUT)
 {
 	static const enum op ops[] = { OP_VFORK, OP_CLONE_VM };
@@ -142,10 +139,6 @@ TEST_F_TIMEOUT(life, children_that_share_memory, TIMEOUT)
 	}
 	close(fd);
 }
-
-XFAIL_ADD(life, raw, children_that_share_memory);
-XFAIL_ADD(life, btf, children_that_share_memory);
-XFAIL_ADD(life, classic, children_that_share_memory);
 
 /* A child can be traced by itself, and is not affected by its parent's end. */
 TEST_F_TIMEOUT(life, child_with_a_view_of_its_own, TIMEOUT)
@@ -253,10 +246,7 @@ TEST_F_TIMEOUT(life, exit_while_attached, TIMEOUT)
 	}
 }
 
-/*
- * What the dying process does is its own, too: a known limit, see
- * Documentation/bpf/kview.rst.
- */
+/* What the dying process does is its own, too. */
 TEST_F_TIMEOUT(life, events_of_the_exit, TIMEOUT)
 {
 	static const char *const names[] = { "sched_process_exit",
@@ -293,10 +283,6 @@ TEST_F_TIMEOUT(life, events_of_the_exit, TIMEOUT)
 		EXPECT_EQ(0, slots[VIEW].foreign);
 	}
 }
-
-XFAIL_ADD(life, raw, events_of_the_exit);
-XFAIL_ADD(life, btf, events_of_the_exit);
-XFAIL_ADD(life, classic, events_of_the_exit);
 
 /* --- races: neither outcome is wrong, but there are only these --- */
 
@@ -421,9 +407,6 @@ TEST_F_TIMEOUT(life, changes_while_attaching, TIMEOUT)
 		if (round % 2)
 			close(fd);
 		ASSERT_TRUE(answer(&self->target));
-		/* A known limit, see children_that_share_memory. */
-		if (op == OP_VFORK || op == OP_CLONE_VM)
-			self->skel->bss->slots[VIEW].foreign = 0;
 		EXPECT_EQ(0, self->skel->bss->slots[VIEW].foreign);
 		if (!(round % 2)) {
 			/* Whatever came in between, it is traced now. */

@@ -36,6 +36,11 @@ const char *filter_name(const struct filter_ops *ops)
 	return ops->name;
 }
 
+bool filter_has_flags(const struct filter_ops *ops, __u32 view_flags)
+{
+	return !(view_flags & ~ops->view_flags);
+}
+
 int filter_check(const struct filter_ops *ops)
 {
 	return ops->check();
@@ -67,14 +72,17 @@ int counter_load_failed(const struct counter *counter, int error)
 }
 
 /* One line for each error that an attach is known to end with. */
-static void attach_failed(const struct event *event, int error,
+int counter_attach_failed(const struct counter *counter, int error,
 			  const struct target *target)
 {
-	const char *text = event->text;
+	const char *text = counter->event->text;
+	char whom[32] = "one of the processes";
 
+	if (target && target->pid)
+		snprintf(whom, sizeof(whom), "process %d", target->pid);
 	switch (error) {
 	case ENOENT:
-		event_unknown(event);
+		event_unknown(counter->event);
 		break;
 	case EPERM:
 	case EACCES:
@@ -83,7 +91,11 @@ static void attach_failed(const struct event *event, int error,
 	case ESRCH:
 		if (!target)
 			goto other;
-		warnx("no such process: %d (it has ended)", target->pid);
+		if (target->pid)
+			warnx("no such process: %d (it has ended)",
+			      target->pid);
+		else
+			warnx("%s has ended", whom);
 		break;
 	case EOPNOTSUPP:
 		if (!target)
@@ -94,18 +106,18 @@ static void attach_failed(const struct event *event, int error,
 	case E2BIG:
 		if (!target)
 			goto other;
-		warnx("too many programs on %s of process %d: detach some (see kview list)",
-		      text, target->pid);
+		warnx("too many programs on %s of %s: detach some (see kview list)",
+		      text, whom);
 		break;
 	default:
 other:
 		errno = error;
 		if (target)
-			warn("cannot attach to %s of process %d", text,
-			     target->pid);
+			warn("cannot attach to %s of %s", text, whom);
 		else
 			warn("cannot attach to %s", text);
 	}
+	return -error;
 }
 
 int counter_link(struct counter *counter, struct bpf_link *link, int error,
@@ -113,10 +125,8 @@ int counter_link(struct counter *counter, struct bpf_link *link, int error,
 {
 	struct bpf_link **links;
 
-	if (!link) {
-		attach_failed(counter->event, error, target);
-		return -error;
-	}
+	if (!link)
+		return counter_attach_failed(counter, error, target);
 	links = reallocarray(counter->links, counter->nr_links + 1,
 			     sizeof(*links));
 	if (!links) {
@@ -203,7 +213,7 @@ static int counter_read(struct filter *filter, struct counter *counter,
 
 int filter_open(struct filter **filterp, const struct filter_ops *ops,
 		const struct event_list *events,
-		const struct target_list *targets)
+		const struct target_list *targets, __u32 view_flags)
 {
 	struct filter *filter;
 	size_t i;
@@ -218,6 +228,7 @@ int filter_open(struct filter **filterp, const struct filter_ops *ops,
 	filter->ops = ops;
 	filter->events = events;
 	filter->targets = targets;
+	filter->view_flags = view_flags;
 
 	for (i = 0; i < events->n; i++) {
 		filter->counters[i].event = &events->v[i];

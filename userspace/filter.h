@@ -30,6 +30,8 @@ struct filter;
 /* NULL if there is no way of that name. */
 const struct filter_ops *filter_find(const char *name);
 const char *filter_name(const struct filter_ops *ops);
+/* Does it know these flags of views (BPF_F_VIEW_*)? */
+bool filter_has_flags(const struct filter_ops *ops, __u32 view_flags);
 /* Can the running kernel do it? */
 int filter_check(const struct filter_ops *ops);
 
@@ -39,7 +41,7 @@ int filter_check(const struct filter_ops *ops);
  */
 int filter_open(struct filter **filter, const struct filter_ops *ops,
 		const struct event_list *events,
-		const struct target_list *targets);
+		const struct target_list *targets, __u32 view_flags);
 
 /* Milliseconds until the next filter_poll() is due, -1: never. */
 int filter_interval(const struct filter *filter);

@@ -60,7 +60,8 @@ static int count_read(struct filter *filter __attribute__((unused)),
 }
 
 /*
- * View: one link for each target, made from its pidfd.
+ * View: a link is made for the first target, and the others are added to it,
+ * all by their pidfds.
  */
 
 /*
@@ -90,13 +91,13 @@ static int view_check(void)
 }
 
 static struct bpf_link *view_link(const struct counter *counter,
-				  const struct target *target)
+				  const struct target *target, __u32 view_flags)
 {
 	const struct event *event = counter->event;
 	LIBBPF_OPTS(bpf_tracepoint_opts, tp_opts, .pid = target->pidfd,
-		    .view_flags = BPF_F_VIEW_PIDFD);
+		    .view_flags = BPF_F_VIEW_PIDFD | view_flags);
 	LIBBPF_OPTS(bpf_raw_tracepoint_opts, raw_opts, .pid = target->pidfd,
-		    .view_flags = BPF_F_VIEW_PIDFD);
+		    .view_flags = BPF_F_VIEW_PIDFD | view_flags);
 
 	if (event->kind == EVENT_TRACEPOINT)
 		return bpf_program__attach_tracepoint_opts(
@@ -105,30 +106,67 @@ static struct bpf_link *view_link(const struct counter *counter,
 						       event->name, &raw_opts);
 }
 
+/* The kernel does not tell which of the targets it could not add. */
+static int view_add_failed(const struct counter *counter, int error,
+			   const struct target *targets, size_t n)
+{
+	static const struct target unknown;
+	const struct target *target = n == 1 ? targets : &unknown;
+	size_t i;
+
+	for (i = 0; error == ESRCH && i < n; i++) {
+		if (target_has_ended(&targets[i])) {
+			target = &targets[i];
+			break;
+		}
+	}
+	return counter_attach_failed(counter, error, target);
+}
+
+static int view_add(const struct counter *counter, const struct bpf_link *link,
+		    const struct target *targets, size_t n)
+{
+	LIBBPF_OPTS(bpf_link_update_targets_opts, opts,
+		    .flags = BPF_F_VIEW_PIDFD);
+	__u32 pidfds[BPF_LINK_TARGETS_MAX];
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		pidfds[i] = targets[i].pidfd;
+	if (bpf_link_update_targets(bpf_link__fd(link), BPF_LINK_TARGETS_ADD,
+				    pidfds, n, &opts))
+		return view_add_failed(counter, errno, targets, n);
+	return 0;
+}
+
 static int view_attach(struct filter *filter, struct counter *counter)
 {
-	const struct target *target;
+	const struct target *targets = filter->targets->v;
+	size_t n = filter->targets->n, i, batch;
 	struct bpf_link *link;
-	size_t i;
 	int ret;
 
-	for (i = 0; i < filter->targets->n; i++) {
-		target = &filter->targets->v[i];
-		if (target_is_kthread(target)) {
-			warnx("%d (%s) is a kernel thread, which has no view of its own: use --filter in",
-			      target->pid, target->comm);
-			return -EINVAL;
-		}
-		link = view_link(counter, target);
-		ret = counter_link(counter, link, errno, target);
-		if (ret)
-			return ret;
+	for (i = 0; i < n; i++) {
+		if (!target_is_kthread(&targets[i]))
+			continue;
+		warnx("%d (%s) is a kernel thread, which has no view of its own: use --filter in",
+		      targets[i].pid, targets[i].comm);
+		return -EINVAL;
 	}
-	return 0;
+	link = view_link(counter, &targets[0], filter->view_flags);
+	ret = counter_link(counter, link, errno, &targets[0]);
+	for (i = 1; !ret && i < n; i += batch) {
+		batch = n - i;
+		if (batch > BPF_LINK_TARGETS_MAX)
+			batch = BPF_LINK_TARGETS_MAX;
+		ret = view_add(counter, link, &targets[i], batch);
+	}
+	return ret;
 }
 
 const struct filter_ops filter_view = {
 	.name = "view",
+	.view_flags = BPF_F_VIEW_FOLLOW_FORK | BPF_F_VIEW_TASK_CONTEXT,
 	.interval = -1,
 	.check = view_check,
 	.load = count_load,

@@ -34,6 +34,7 @@ struct filter {
 	const struct filter_ops *ops;
 	const struct event_list *events;
 	const struct target_list *targets;
+	__u32 view_flags;
 	struct ring_buffer *ring; /* post */
 	bool detached;
 	struct counter counters[]; /* one for each event */
@@ -41,6 +42,7 @@ struct filter {
 
 struct filter_ops {
 	const char *name;
+	__u32 view_flags; /* those that it knows */
 	int interval;
 	int (*check)(void);
 	/* Load counter->prog. */
@@ -70,6 +72,12 @@ int counter_attach_all(struct filter *filter, struct counter *counter);
  */
 int counter_link(struct counter *counter, struct bpf_link *link, int error,
 		 const struct target *target);
+/*
+ * Say why a program could not be attached; target is the process, one of PID 0
+ * if it is not known which, or NULL: all of them. Returns -error.
+ */
+int counter_attach_failed(const struct counter *counter, int error,
+			  const struct target *target);
 /* The sum over all CPUs of the only element of a per-CPU array. */
 int counter_sum(const struct bpf_map *map, __u64 *sum);
 /* Say why the program of an event could not be loaded; returns -error. */

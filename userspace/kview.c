@@ -9,12 +9,13 @@
 #include "kview.h"
 
 static const char doc[] =
-	"Trace one process through its own view of the kernel.\n"
+	"Trace processes through their own views of the kernel.\n"
 	"\v"
 	"COMMAND is one of:\n"
 	"\n"
-	"  stat   count kernel events of processes, as perf stat does\n"
-	"  list   show the kernel views in the system\n"
+	"  stat    count kernel events of processes, as perf stat does\n"
+	"  list    show the kernel views in the system\n"
+	"  target  add processes to those that a link is for, or take some away\n"
 	"\n"
 	"A kernel view is what one process sees of the kernel's text: a copy of the "
 	"pages with tracing hooks, in its own page tables. A program that is attached "
@@ -23,13 +24,13 @@ static const char doc[] =
 	"EXIT STATUS\n"
 	"\n"
 	"  0  success\n"
-	"  1  failure; nothing stays attached\n"
+	"  1  failure: nothing stays attached, and no link is changed\n"
 	"  2  bad usage\n"
 	"\n"
 	"\"kview stat -- COMMAND\" exits as the command does, 127 if it cannot be "
 	"found and 126 if it cannot be run.\n"
 	"\n"
-	"See \"kview stat --help\" and \"kview list --help\".";
+	"See \"kview COMMAND --help\".";
 
 static const struct {
 	const char *name;
@@ -38,6 +39,7 @@ static const struct {
 } commands[] = {
 	{ "stat", "kview stat", cmd_stat },
 	{ "list", "kview list", cmd_list },
+	{ "target", "kview target", cmd_target },
 };
 
 static int verbose;
@@ -71,13 +73,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			*status = commands[i].run(argc, argv);
 			return 0;
 		}
-		warnx("unknown command '%s': there are stat and list (see kview --help)",
+		warnx("unknown command '%s': there are stat, list and target (see kview --help)",
 		      arg);
 		*(int *)state->input = EXIT_USAGE;
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		warnx("no command given: there are stat and list (see kview --help)");
+		warnx("no command given: there are stat, list and target (see kview --help)");
 		*(int *)state->input = EXIT_USAGE;
 		return 0;
 	default:

@@ -11,45 +11,35 @@
 #include <unistd.h>
 
 #include "kview.h"
+#include "link.h"
 #include "output.h"
 #include "target.h"
 
 static const char doc[] =
-	"Show the kernel views in the system.\n"
+	"Show the kernel views in the system, by their BPF links.\n"
 	"\v"
-	"For each process that has a view of its own, or had one when it ended: its "
-	"PID and command, the private pages that the view consists of (page tables, "
-	"text and data) and their size in bytes, and for each link to it the family "
-	"and the name of the hook, the ID and the name of the program.\n"
+	"For each link: its ID, the family and the name of the hook, the ID and the "
+	"name of the program, flags, how many private pages (page tables, text and "
+	"data) the views of its targets consist of and their size in bytes, and the PID "
+	"and the command of each target: a process that runs the program. A page is "
+	"counted for each link of a process.\n"
 	"\n"
-	"A view whose process has ended is gone, with its pages; its links stay until "
-	"those who hold them close them, and are shown as defunct. A PID of 0 is one "
-	"that is not seen from this PID namespace.\n"
+	"The flags are\n"
 	"\n"
-	"With --json: an array with an object for each process, in it pid, command, "
-	"defunct, pages, bytes and links: an array of objects with link, hook, event, "
-	"cookie, prog and program.\n";
+	"  follow-fork   a process that a target forks becomes a target\n"
+	"  task-context  events in interrupts are left out\n"
+	"\n"
+	"A target that ends leaves the link, and takes its view with it. A link "
+	"without targets stays until those who hold it close it, can get new ones, and "
+	"is shown as defunct. A PID of 0 is one that is not seen from this PID namespace.\n"
+	"\n"
+	"With --json: an array with an object for each link, in it link, hook, event, "
+	"cookie, prog, program, follow_fork, task_context, defunct, pages, bytes and "
+	"targets: an array of objects with pid and command.\n";
 
 static const struct argp_option options[] = { { "json", 'j', NULL, 0,
 						"Print JSON", 0 },
 					      {} };
-
-struct link {
-	__u32 id;
-	__u32 pid;
-	bool defunct;
-	__u32 nr_pages;
-	__u32 hook;
-	__u64 cookie;
-	__u32 prog_id;
-	char name[256];
-	char prog_name[BPF_OBJ_NAME_LEN + 1];
-};
-
-struct links {
-	struct link *v;
-	size_t n;
-};
 
 static const char *hook_name(__u32 hook)
 {
@@ -65,54 +55,99 @@ static const char *hook_name(__u32 hook)
 	return names[hook];
 }
 
-static void get_prog_name(struct link *link)
+static const char *flag_names(__u32 view_flags)
 {
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(link->prog_id);
+	bool fork = view_flags & BPF_F_VIEW_FOLLOW_FORK;
+	bool task = view_flags & BPF_F_VIEW_TASK_CONTEXT;
 
-	if (fd < 0)
-		return;
-	if (!bpf_prog_get_info_by_fd(fd, &info, &len))
-		snprintf(link->prog_name, sizeof(link->prog_name), "%.*s",
-			 BPF_OBJ_NAME_LEN, info.name);
-	close(fd);
+	if (fork)
+		return task ? "follow-fork,task-context" : "follow-fork";
+	return task ? "task-context" : "-";
 }
 
-/* Add a link if it is one to a view. */
+static void print_program(struct output *out, __u32 id)
+{
+	struct bpf_prog_info info = {};
+	char name[BPF_OBJ_NAME_LEN + 1];
+	__u32 len = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id);
+
+	if (fd >= 0) {
+		if (bpf_prog_get_info_by_fd(fd, &info, &len))
+			info.name[0] = '\0';
+		close(fd);
+	}
+	snprintf(name, sizeof(name), "%.*s", BPF_OBJ_NAME_LEN, info.name);
+	output_num(out, "prog", id);
+	output_str(out, "program", name);
+}
+
+static void print_target(struct output *out, __u32 pid)
+{
+	char comm[32] = "";
+
+	if (pid)
+		target_comm(pid, comm, sizeof(comm));
+	output_row(out);
+	output_num(out, "pid", pid);
+	output_str(out, "command", comm);
+	output_row_end(out);
+}
+
+static void print_link(struct output *out, const struct link *link)
+{
+	size_t i;
+
+	output_row(out);
+	output_num(out, "link", link->id);
+	output_str(out, "hook", hook_name(link->hook));
+	output_str(out, "event", link->name);
+	if (output_is_json(out))
+		output_num(out, "cookie", link->cookie);
+	print_program(out, link->prog_id);
+	if (!output_is_json(out))
+		output_str(out, "flags", flag_names(link->view_flags));
+	output_bool(out, "follow_fork",
+		    link->view_flags & BPF_F_VIEW_FOLLOW_FORK);
+	output_bool(out, "task_context",
+		    link->view_flags & BPF_F_VIEW_TASK_CONTEXT);
+	output_bool(out, "defunct", link->defunct);
+	output_num(out, "pages", link->nr_pages);
+	output_num(out, "bytes", (__u64)link->nr_pages * sysconf(_SC_PAGESIZE));
+	output_rows(out, "targets");
+	for (i = 0; i < link->nr_pids; i++)
+		print_target(out, link->pids[i]);
+	output_rows_end(out);
+	if (!output_is_json(out) && !link->nr_pids) {
+		output_str(out, "pid", "-");
+		output_str(out, "command", "(defunct)");
+	}
+	output_row_end(out);
+}
+
+struct links {
+	struct link *v;
+	size_t n;
+};
+
+/* Add a link if it is one to views. */
 static int add_link(struct links *links, int fd)
 {
-	struct bpf_link_info info = {};
-	__u32 len = sizeof(info);
 	struct link *v;
+	int ret;
 
-	if (bpf_link_get_info_by_fd(fd, &info, &len))
-		return -errno;
-	if (info.type != BPF_LINK_TYPE_KVIEW)
-		return 0;
 	v = reallocarray(links->v, links->n + 1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	links->v = v;
-	v = &v[links->n];
-	memset(v, 0, sizeof(*v));
-
-	info.kview.name = (unsigned long)v->name;
-	info.kview.name_len = sizeof(v->name);
-	if (bpf_link_get_info_by_fd(fd, &info, &len) && errno != ENOSPC)
-		return -errno;
-	v->id = info.id;
-	v->pid = info.kview.pid;
-	v->defunct = info.kview.flags & BPF_F_KVIEW_DEFUNCT;
-	v->nr_pages = info.kview.nr_pages;
-	v->hook = info.kview.hook;
-	v->cookie = info.kview.cookie;
-	v->prog_id = info.prog_id;
-	get_prog_name(v);
-	links->n++;
-	return 0;
+	v += links->n;
+	ret = link_read(v, fd);
+	if (!ret && v->type == BPF_LINK_TYPE_KVIEW)
+		links->n++;
+	return ret;
 }
 
+/* By ID, which is the order of their making. */
 static int get_links(struct links *links)
 {
 	__u32 id = 0;
@@ -134,61 +169,19 @@ static int get_links(struct links *links)
 	return errno == ENOENT ? 0 : -errno;
 }
 
-/* The living first, by PID; the links of a process in the order of their making. */
-static int compare(const void *va, const void *vb)
+/* Those that have targets first. */
+static void print_links(struct output *out, const struct links *links)
 {
-	const struct link *a = va, *b = vb;
-
-	if (a->defunct != b->defunct)
-		return a->defunct ? 1 : -1;
-	if (a->pid != b->pid)
-		return a->pid < b->pid ? -1 : 1;
-	return a->id < b->id ? -1 : a->id > b->id;
-}
-
-static bool same_target(const struct link *a, const struct link *b)
-{
-	return a->pid == b->pid && a->defunct == b->defunct;
-}
-
-static void print_link(struct output *out, const struct link *link)
-{
-	output_row(out);
-	output_num(out, "link", link->id);
-	output_str(out, "hook", hook_name(link->hook));
-	output_str(out, "event", link->name);
-	if (output_is_json(out))
-		output_num(out, "cookie", link->cookie);
-	output_num(out, "prog", link->prog_id);
-	output_str(out, "program", link->prog_name);
-	output_row_end(out);
-}
-
-/* Print the target of the first of n links, and those that are to it. */
-static size_t print_target(struct output *out, const struct link *first,
-			   size_t n)
-{
-	char comm[32] = "";
 	size_t i;
 
-	if (first->pid && !first->defunct)
-		target_comm(first->pid, comm, sizeof(comm));
-	output_row(out);
-	output_num(out, "pid", first->pid);
-	if (!output_is_json(out) && first->defunct)
-		output_str(out, "command", "(defunct)");
-	else
-		output_str(out, "command", comm);
-	output_bool(out, "defunct", first->defunct);
-	output_num(out, "pages", first->nr_pages);
-	output_num(out, "bytes",
-		   (__u64)first->nr_pages * sysconf(_SC_PAGESIZE));
-	output_rows(out, "links");
-	for (i = 0; i < n && same_target(first, &first[i]); i++)
-		print_link(out, &first[i]);
-	output_rows_end(out);
-	output_row_end(out);
-	return i;
+	for (i = 0; i < links->n; i++) {
+		if (links->v[i].nr_pids)
+			print_link(out, &links->v[i]);
+	}
+	for (i = 0; i < links->n; i++) {
+		if (!links->v[i].nr_pids)
+			print_link(out, &links->v[i]);
+	}
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -233,17 +226,17 @@ int cmd_list(int argc, char **argv)
 		errno = -ret;
 		warn("cannot list BPF links");
 	} else {
-		if (links.n)
-			qsort(links.v, links.n, sizeof(*links.v), compare);
 		out = output_open(stdout, json);
-		for (i = 0; out && i < links.n;)
-			i += print_target(out, &links.v[i], links.n - i);
+		if (out)
+			print_links(out, &links);
 		ret = out ? output_close(out) : -ENOMEM;
 		if (ret) {
 			errno = -ret;
 			warn("cannot write the list");
 		}
 	}
+	for (i = 0; i < links.n; i++)
+		link_free(&links.v[i]);
 	free(links.v);
 	return ret ? EXIT_FAILED : 0;
 }

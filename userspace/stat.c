@@ -5,6 +5,7 @@
 #include <argp.h>
 #include <err.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -27,14 +28,16 @@ static const char doc[] =
 	"\v"
 	"The target is the process or processes of -p, else COMMAND, which is "
 	"attached to before its first instruction. Events are counted for all threads "
-	"of a target, but not for its child processes, until\n"
+	"of a target, and with --follow-fork for the child processes that it forks and "
+	"for theirs, until\n"
 	"\n"
 	"  - COMMAND ends; or, without one, all targets have ended;\n"
 	"  - the time of --duration has passed;\n"
 	"  - SIGINT or SIGTERM arrives.\n"
 	"\n"
 	"In the two last cases COMMAND is ended with SIGTERM after the counts have "
-	"been printed, and by a second SIGINT or SIGTERM with SIGKILL.\n"
+	"been printed, and by a second SIGINT or SIGTERM with SIGKILL. "
+	"Child processes of targets are not waited for.\n"
 	"\n"
 	"EVENT is tracepoint:CATEGORY:NAME or rawtracepoint:NAME, as bpftrace writes "
 	"them (t: and rt: for short), such as tracepoint:syscalls:sys_enter_read or "
@@ -50,6 +53,7 @@ static const char doc[] =
 	"  in    the program: each event of each process runs it\n"
 	"  post  kview: each event of each process is sent to it\n"
 	"\n"
+	"--follow-fork and --task-context need the filter view. "
 	"in and post work in the initial PID namespace only. Events that were met but "
 	"could not be counted are reported as lost; a count with losses is a lower "
 	"bound.\n"
@@ -57,7 +61,7 @@ static const char doc[] =
 	"OUTPUT\n"
 	"\n"
 	"A table, or with --json an array with an object for each event: event, "
-	"filter, pids, count, lost, seconds. It goes to standard output, where "
+	"filter, follow_fork, task_context, pids, count, lost, seconds. It goes to standard output, where "
 	"COMMAND writes, too, or to FILE.\n"
 	"\n"
 	"EXIT STATUS\n"
@@ -76,6 +80,7 @@ static const char doc[] =
 enum {
 	OPT_FILTER = 0x100,
 	OPT_DURATION,
+	OPT_TASK_CONTEXT,
 };
 
 static const struct argp_option options[] = {
@@ -83,6 +88,10 @@ static const struct argp_option options[] = {
 	{ "event", 'e', "EVENT[,EVENT...]", 0, "Count these events", 0 },
 	{ "filter", OPT_FILTER, "FILTER", 0,
 	  "How to count targets only: view, in, pre, post", 0 },
+	{ "follow-fork", 'f', NULL, 0, "Count events of child processes, too",
+	  0 },
+	{ "task-context", OPT_TASK_CONTEXT, NULL, 0,
+	  "Leave out events in interrupts", 0 },
 	{ "duration", OPT_DURATION, "SECONDS", 0,
 	  "Stop after this time; fractions are allowed", 0 },
 	{ "json", 'j', NULL, 0, "Print JSON", 0 },
@@ -94,6 +103,7 @@ struct stat {
 	struct event_list events;
 	struct target_list targets;
 	const struct filter_ops *ops;
+	__u32 view_flags;
 	double duration; /* seconds, 0: no limit */
 	bool json;
 	const char *path;
@@ -148,6 +158,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			st->bad = true;
 		}
 		return 0;
+	case 'f':
+		st->view_flags |= BPF_F_VIEW_FOLLOW_FORK;
+		return 0;
+	case OPT_TASK_CONTEXT:
+		st->view_flags |= BPF_F_VIEW_TASK_CONTEXT;
+		return 0;
 	case OPT_DURATION:
 		st->bad = parse_duration(st, arg);
 		return 0;
@@ -168,6 +184,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			st->bad = true;
 		} else if (!st->targets.n && !st->argv) {
 			warnx("no target given: use -p PID or -- COMMAND (see kview stat --help)");
+			st->bad = true;
+		} else if (!filter_has_flags(st->ops, st->view_flags)) {
+			warnx("filter %s cannot do %s: use --filter view",
+			      filter_name(st->ops),
+			      st->view_flags & BPF_F_VIEW_FOLLOW_FORK ?
+				      "--follow-fork" :
+				      "--task-context");
 			st->bad = true;
 		}
 		return 0;
@@ -307,7 +330,10 @@ static void print_heading(struct stat *st)
 	for (i = 0; i < targets->n; i++)
 		fprintf(st->file, "%s %d (%s)", i ? "," : "", targets->v[i].pid,
 			targets->v[i].comm);
-	fprintf(st->file, ", filter %s:\n\n", filter_name(st->ops));
+	fprintf(st->file, ", filter %s%s%s:\n\n", filter_name(st->ops),
+		st->view_flags & BPF_F_VIEW_FOLLOW_FORK ? ", follow-fork" : "",
+		st->view_flags & BPF_F_VIEW_TASK_CONTEXT ? ", task-context" :
+							   "");
 }
 
 static int print_counts(struct stat *st)
@@ -342,6 +368,10 @@ static int print_counts(struct stat *st)
 		output_str(out, "event", st->events.v[i].text);
 		if (output_is_json(out)) {
 			output_str(out, "filter", filter_name(st->ops));
+			output_bool(out, "follow_fork",
+				    st->view_flags & BPF_F_VIEW_FOLLOW_FORK);
+			output_bool(out, "task_context",
+				    st->view_flags & BPF_F_VIEW_TASK_CONTEXT);
 			output_array(out, "pids");
 			for (j = 0; j < st->targets.n; j++)
 				output_item(out, st->targets.v[j].pid);
@@ -417,7 +447,8 @@ static int run(struct stat *st)
 	}
 	if (target_list_open(&st->targets))
 		return EXIT_FAILED;
-	if (filter_open(&st->filter, st->ops, &st->events, &st->targets))
+	if (filter_open(&st->filter, st->ops, &st->events, &st->targets,
+			st->view_flags))
 		return EXIT_FAILED;
 
 	start = now();

@@ -2,9 +2,11 @@
 #include <err.h>
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,6 +14,7 @@
 #include "target.h"
 
 #define INIT_PID_NS_INO 0xEFFFFFFCU /* PROC_PID_INIT_INO of the kernel */
+#define SPARE_FILES 512 /* for all other uses */
 #define PF_KTHREAD 0x00200000 /* in field 9 of /proc/PID/stat */
 
 int target_list_add_pid(struct target_list *list, pid_t pid)
@@ -47,7 +50,7 @@ int target_list_add(struct target_list *list, const char *arg)
 		errno = 0;
 		pid = strtol(text, &end, 10);
 		if (errno || *end || end == text || pid <= 0 || pid > INT_MAX) {
-			warnx("bad PID '%s': -p takes a comma list of PIDs",
+			warnx("bad PID '%s': PIDs are numbers, with commas between them",
 			      text);
 			ret = -EINVAL;
 		} else {
@@ -79,7 +82,7 @@ static long status_field(pid_t pid, const char *key)
 	return value;
 }
 
-static int target_open(struct target *target)
+int target_open(struct target *target)
 {
 	long tgid;
 	int error;
@@ -105,11 +108,37 @@ static int target_open(struct target *target)
 	return -error;
 }
 
+void target_close(struct target *target)
+{
+	if (target->pidfd >= 0)
+		close(target->pidfd);
+	target->pidfd = -1;
+}
+
+/*
+ * A list can have more PIDs than the usual 1024 files. The limit is not raised
+ * for a command, which was started before.
+ */
+static void raise_limit(rlim_t files)
+{
+	struct rlimit limit, more = { files, files };
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= files)
+		return;
+	if (more.rlim_max < limit.rlim_max)
+		more.rlim_max = limit.rlim_max;
+	if (!setrlimit(RLIMIT_NOFILE, &more))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int target_list_open(struct target_list *list)
 {
 	size_t i;
 	int ret;
 
+	raise_limit(list->n + SPARE_FILES);
 	for (i = 0; i < list->n; i++) {
 		ret = target_open(&list->v[i]);
 		if (ret)
@@ -122,10 +151,8 @@ void target_list_close(struct target_list *list)
 {
 	size_t i;
 
-	for (i = 0; i < list->n; i++) {
-		if (list->v[i].pidfd >= 0)
-			close(list->v[i].pidfd);
-	}
+	for (i = 0; i < list->n; i++)
+		target_close(&list->v[i]);
 	free(list->v);
 	list->v = NULL;
 	list->n = 0;
@@ -149,6 +176,13 @@ bool target_is_kthread(const struct target *target)
 	}
 	fclose(file);
 	return flags & PF_KTHREAD;
+}
+
+bool target_has_ended(const struct target *target)
+{
+	struct pollfd fd = { .fd = target->pidfd, .events = POLLIN };
+
+	return poll(&fd, 1, 0) > 0;
 }
 
 bool target_pids_are_global(void)

@@ -31,12 +31,18 @@ struct target_list {
 int target_list_add(struct target_list *list, const char *arg);
 /* Append a process by its PID. */
 int target_list_add_pid(struct target_list *list, pid_t pid);
-/* Take hold of the processes; -ESRCH if one does not exist. */
+/* Take hold of a process; -ESRCH if it does not exist. */
+int target_open(struct target *target);
+void target_close(struct target *target);
+/* Of all. */
 int target_list_open(struct target_list *list);
 void target_list_close(struct target_list *list);
 
 /* Has its PID a kernel thread? */
 bool target_is_kthread(const struct target *target);
+
+/* Has the process of an open target ended? It may be a zombie. */
+bool target_has_ended(const struct target *target);
 
 /* Are we in the initial PID namespace, whose PIDs BPF programs see? */
 bool target_pids_are_global(void);

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The programs of the oracle. Each link has two of its own, which differ in
+ * name: one for the view, which counts all that it sees, and one that is
+ * attached for everybody and compares the process. They are separate programs,
+ * as a program that is hit by an event in an interrupt does not run again for
+ * that, and two for each link, as the same goes for events of other hooks.
+ *
+ * Counts are in arrays by process: a hash table could be locked, or full.
+ */
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include "oracle.h"
+
+struct task_struct {
+	int pid;
+	int tgid;
+	unsigned int flags;
+} __attribute__((preserve_access_index));
+
+struct pcpu_hot {
+	int preempt_count;
+} __attribute__((preserve_access_index));
+
+extern const struct pcpu_hot pcpu_hot __ksym;
+
+/* A thread that works for a process, but has not come out of a system call. */
+#define PF_USER_WORKER 0x00004000
+
+/* Softirq being served, hard interrupt, NMI. */
+#define INTERRUPT_MASK 0x00ff0100
+
+#define NR_EXIT 60
+#define NR_EXIT_GROUP 231
+
+/* The first PID of the run, and the process whose child is the first. */
+__u32 base;
+__u32 controller;
+
+struct count seen[2][LINKS][WINDOW + 1];
+
+/* The targets as the oracle knows them, and those that ever were. */
+__u8 member[LINKS][WINDOW];
+__u8 ever[LINKS][WINDOW];
+
+/* Properties of links. */
+__u8 follow[LINKS];
+__u8 task_context[LINKS];
+__u8 quiet[LINKS];
+__s32 quiet_nr[LINKS];
+
+/* The tree: its processes, and of each the tasks that can still run. */
+__u8 in_tree[WINDOW];
+__u32 live[WINDOW];
+__u32 alive;
+__u32 processes;
+
+/* Events whose cookie is no link's. */
+__u64 strays;
+__u64 noises;
+
+__u32 broken;
+
+static __always_inline __u32 place(__u32 tgid)
+{
+	__u32 i = tgid - base;
+
+	return i < WINDOW ? i : OUTSIDE;
+}
+
+static __always_inline bool in_interrupt(void)
+{
+	const struct pcpu_hot *hot = bpf_this_cpu_ptr(&pcpu_hot);
+
+	return hot->preempt_count & INTERRUPT_MASK;
+}
+
+static __always_inline void add(enum side side, __u32 link, __u32 i, __u64 word)
+{
+	struct count *count = &seen[side][link][i];
+	__u64 who = bpf_get_current_pid_tgid();
+
+	__sync_fetch_and_add(&count->n, 1);
+	__sync_fetch_and_add(&count->sum, (word ^ who) * 0x9e3779b97f4a7c15ULL);
+}
+
+static __always_inline void event(void *ctx, enum side side, __u64 word)
+{
+	__u64 link = bpf_get_attach_cookie(ctx);
+	__u32 i = place(bpf_get_current_pid_tgid() >> 32);
+
+	if (link >= LINKS) {
+		__sync_fetch_and_add(&strays, 1);
+		return;
+	}
+	if (side == ORACLE) {
+		if (i >= WINDOW || !member[link][i])
+			return;
+		if (task_context[link] && in_interrupt())
+			return;
+	} else if (broken && link < STRICT_LINKS && !quiet[link] &&
+		   i < WINDOW && member[link][i]) {
+		__u32 how = __sync_lock_test_and_set(&broken, SOUND);
+
+		if (how == DROP)
+			return;
+		if (how == DUPLICATE)
+			add(side, link, i, word);
+		if (how == FOREIGN)
+			i = OUTSIDE;
+		if (how == OTHER)
+			word++;
+	}
+	if (i <= WINDOW)
+		add(side, link, i, word);
+}
+
+/* The first argument of the event, or the first field of its format: these are
+ * the same for both programs, but for four bytes of padding that some have.
+ */
+#define RAW_WORD(ctx) (*(__u64 *)(ctx))
+#define FIELD_WORD(ctx) (*(__u32 *)((ctx) + 8))
+
+#define PROGRAM(type, name, side, word) \
+	SEC(type)                       \
+	int name(void *ctx)             \
+	{                               \
+		event(ctx, side, word); \
+		return 0;               \
+	}
+
+#define VIEW_PROGRAMS(n)                                             \
+	PROGRAM("raw_tracepoint", raw_view_##n, VIEW, RAW_WORD(ctx)) \
+	PROGRAM("tracepoint", classic_view_##n, VIEW, FIELD_WORD(ctx))
+
+#define ORACLE_PROGRAMS(n)                                               \
+	PROGRAM("raw_tracepoint", raw_oracle_##n, ORACLE, RAW_WORD(ctx)) \
+	PROGRAM("tracepoint", classic_oracle_##n, ORACLE, FIELD_WORD(ctx))
+
+#define BTF_PROGRAMS(hook)                                 \
+	PROGRAM("tp_btf/" #hook, btf_view_##hook, VIEW, 0) \
+	PROGRAM("tp_btf/" #hook, btf_oracle_##hook, ORACLE, 0)
+
+VIEW_PROGRAMS(0)
+VIEW_PROGRAMS(1)
+VIEW_PROGRAMS(2)
+VIEW_PROGRAMS(3)
+VIEW_PROGRAMS(4)
+VIEW_PROGRAMS(5)
+VIEW_PROGRAMS(6)
+VIEW_PROGRAMS(7)
+VIEW_PROGRAMS(8)
+VIEW_PROGRAMS(9)
+VIEW_PROGRAMS(10)
+VIEW_PROGRAMS(11)
+
+ORACLE_PROGRAMS(0)
+ORACLE_PROGRAMS(1)
+ORACLE_PROGRAMS(2)
+ORACLE_PROGRAMS(3)
+ORACLE_PROGRAMS(4)
+ORACLE_PROGRAMS(5)
+ORACLE_PROGRAMS(6)
+ORACLE_PROGRAMS(7)
+
+/* The hook of these is fixed when they are loaded. */
+BTF_PROGRAMS(sys_enter)
+BTF_PROGRAMS(sys_exit)
+BTF_PROGRAMS(sched_switch)
+BTF_PROGRAMS(sched_waking)
+BTF_PROGRAMS(sched_process_exit)
+BTF_PROGRAMS(sched_process_exec)
+BTF_PROGRAMS(signal_deliver)
+BTF_PROGRAMS(mmap_lock_released)
+BTF_PROGRAMS(kmem_cache_free)
+BTF_PROGRAMS(softirq_entry)
+
+/* What others attach to the same hooks meanwhile. */
+SEC("raw_tracepoint")
+int raw_noise(void *ctx)
+{
+	__sync_fetch_and_add(&noises, 1);
+	return 0;
+}
+
+SEC("tracepoint")
+int classic_noise(void *ctx)
+{
+	__sync_fetch_and_add(&noises, 1);
+	return 0;
+}
+
+/*
+ * A program that is attached for everybody switches the hook on for everybody,
+ * and so could hide that a view has failed to do so for its target. Quiet links
+ * are counted elsewhere: in a function that is called once for each event.
+ */
+static __always_inline void quiet_event(__u32 kind, int nr)
+{
+	__u32 i = place(bpf_get_current_pid_tgid() >> 32);
+
+	if (i >= WINDOW)
+		return;
+	for (int link = 0; link < STRICT_LINKS; link++) {
+		if (quiet[link] != kind || !member[link][i])
+			continue;
+		if (quiet_nr[link] != ANY_SYSCALL && quiet_nr[link] != nr)
+			continue;
+		add(ORACLE, link, i, 0);
+	}
+}
+
+/* A call that is entered is also left, but for two. */
+SEC("fentry/x64_sys_call")
+int BPF_PROG(quiet_call, const void *regs, unsigned int nr)
+{
+	quiet_event(QUIET_ENTER, nr);
+	if (nr != NR_EXIT && nr != NR_EXIT_GROUP)
+		quiet_event(QUIET_EXIT, nr);
+	return 0;
+}
+
+/* A new task leaves a call that it has not entered. */
+SEC("fentry/schedule_tail")
+int BPF_PROG(quiet_birth)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (!(BPF_CORE_READ(task, flags) & PF_USER_WORKER))
+		quiet_event(QUIET_EXIT, ANY_SYSCALL);
+	return 0;
+}
+
+SEC("fentry/finalize_exec")
+int BPF_PROG(quiet_exec)
+{
+	quiet_event(QUIET_EXEC, ANY_SYSCALL);
+	return 0;
+}
+
+SEC("fentry/do_exit")
+int BPF_PROG(quiet_death)
+{
+	quiet_event(QUIET_DEATH, ANY_SYSCALL);
+	return 0;
+}
+
+/* Current is the parent, and the child has not run yet: targets that are to be
+ * followed get to be so before their first event. Not a tracepoint, so that those
+ * that could be used are left to quiet links.
+ */
+SEC("fentry/wake_up_new_task")
+int BPF_PROG(track_birth, struct task_struct *task)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 parent = place(tgid);
+	__u32 child = place(task->tgid);
+
+	if (parent < WINDOW) {
+		quiet_event(QUIET_NEWTASK, ANY_SYSCALL);
+		if (!(task->flags & PF_USER_WORKER))
+			quiet_event(QUIET_FORK, ANY_SYSCALL);
+	}
+	if (child >= WINDOW)
+		return 0;
+	if (parent != child) {
+		if (tgid != controller &&
+		    (parent >= WINDOW || !in_tree[parent]))
+			return 0;
+		in_tree[child] = 1;
+		__sync_fetch_and_add(&processes, 1);
+		for (int link = 0; link < STRICT_LINKS; link++) {
+			if (parent < WINDOW && follow[link] &&
+			    member[link][parent]) {
+				member[link][child] = 1;
+				ever[link][child] = 1;
+			}
+		}
+	}
+	if (!in_tree[child])
+		return 0;
+	__sync_fetch_and_add(&live[child], 1);
+	__sync_fetch_and_add(&alive, 1);
+	return 0;
+}
+
+/* When it has been switched out for the last time, and waited for. */
+SEC("raw_tracepoint/sched_process_free")
+int track_death(__u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	__u32 i = place(BPF_CORE_READ(task, tgid));
+
+	if (i < WINDOW && in_tree[i]) {
+		__sync_fetch_and_add(&live[i], -1);
+		__sync_fetch_and_add(&alive, -1);
+	}
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";
