@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
 /*
- * What a system call, a page fault or a switch costs a process while a tracing
- * program is attached for another one, or for itself.
+ * What a system call, a page fault, a switch, or a new process, thread or
+ * program costs a process while a tracing program is attached for another one,
+ * or for itself.
  *
  * Two workers, T and U, are forked at the start, so that they are alike; both
  * and the parent are bound to one CPU. The parent attaches the program for T in
@@ -14,6 +15,7 @@
  */
 #define _GNU_SOURCE
 #include <argp.h>
+#include <elf.h>
 #include <err.h>
 #include <errno.h>
 #include <math.h>
@@ -33,6 +35,7 @@
 #include <unistd.h>
 #include <x86intrin.h>
 #include <linux/bpf.h>
+#include <linux/futex.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "demo_printk.skel.h"
@@ -53,10 +56,20 @@ enum program { PROGRAM_PRINTK, PROGRAM_COUNT, PROGRAM_RAW };
 static const char *const program_names[] = { "printk", "count", "raw" };
 
 /* What is timed; the program is on the entry to event_of[]. */
-enum call { CALL_READ, CALL_SENDMSG, CALL_FAULT, CALL_SWITCH };
-static const char *const call_names[] = { "read", "sendmsg", "fault",
-					  "switch" };
-static const char *const event_of[] = { "read", "sendmsg", "read", "read" };
+enum call {
+	CALL_READ,
+	CALL_SENDMSG,
+	CALL_FAULT,
+	CALL_SWITCH,
+	CALL_FORK,
+	CALL_THREAD,
+	CALL_EXEC,
+};
+
+static const char *const call_names[] = { "read", "sendmsg", "fault", "switch",
+					  "fork", "thread",  "exec" };
+static const char *const event_of[] = { "read", "sendmsg", "read", "read",
+					"read", "read",	   "read" };
 
 /* Who makes the calls, and when. */
 enum role {
@@ -232,6 +245,125 @@ static void calls_of_switch(uint32_t *out, unsigned int calls)
 	waitpid(pid, &status, 0);
 }
 
+/* A child that ends at once, and is waited for. */
+static void calls_of_fork(uint32_t *out, unsigned int calls)
+{
+	for (unsigned int i = 0; i < calls; i++) {
+		uint64_t start = __rdtsc(), end;
+		long pid = raw_syscall(SYS_fork, 0, 0, 0);
+
+		if (!pid)
+			raw_syscall(SYS_exit_group, 0, 0, 0);
+		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+			errx(1, "fork");
+		end = __rdtsc();
+		out[i] = end - start;
+	}
+}
+
+#define STACK_SIZE 16384
+
+/* A thread that ends at once, and is waited for. */
+static void calls_of_thread(uint32_t *out, unsigned int calls)
+{
+	const long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+			   CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID |
+			   CLONE_CHILD_CLEARTID;
+	static volatile int tid;
+	static char *stack;
+
+	if (!stack)
+		stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (stack == MAP_FAILED)
+		err(1, "mmap");
+	for (unsigned int i = 0; i < calls; i++) {
+		register long r10 asm("r10") = (long)&tid;
+		register long r8 asm("r8") = 0;
+		uint64_t start = __rdtsc(), end;
+		long ret;
+		int seen;
+
+		asm volatile("syscall\n\t"
+			     "test %%rax, %%rax\n\t"
+			     "jnz 1f\n\t"
+			     "mov %[exit], %%eax\n\t"
+			     "xor %%edi, %%edi\n\t"
+			     "syscall\n"
+			     "1:"
+			     : "=a"(ret)
+			     : "a"(SYS_clone), "D"(flags),
+			       "S"(stack + STACK_SIZE), "d"(&tid), "r"(r10),
+			       "r"(r8), [exit] "i"(SYS_exit)
+			     : "rcx", "r11", "memory");
+		if (ret < 0)
+			errx(1, "clone");
+		while ((seen = tid))
+			syscall(SYS_futex, &tid, FUTEX_WAIT, seen, NULL);
+		end = __rdtsc();
+		out[i] = end - start;
+	}
+}
+
+/* A program that does nothing but end, by a child that is waited for. */
+static void calls_of_exec(uint32_t *out, unsigned int calls)
+{
+	static const unsigned char code[] = {
+		0xb8, SYS_exit_group, 0, 0, 0, /* mov $SYS_exit_group, %eax */
+		0x31, 0xff, /* xor %edi, %edi */
+		0x0f, 0x05, /* syscall */
+	};
+	static int fd = -1;
+
+	if (fd < 0) {
+		struct {
+			Elf64_Ehdr header;
+			Elf64_Phdr program;
+			unsigned char code[sizeof(code)];
+		} image = {};
+
+		memcpy(image.header.e_ident, ELFMAG, SELFMAG);
+		image.header.e_ident[EI_CLASS] = ELFCLASS64;
+		image.header.e_ident[EI_DATA] = ELFDATA2LSB;
+		image.header.e_ident[EI_VERSION] = EV_CURRENT;
+		image.header.e_type = ET_EXEC;
+		image.header.e_machine = EM_X86_64;
+		image.header.e_version = EV_CURRENT;
+		image.header.e_entry =
+			0x400000 + sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr);
+		image.header.e_phoff = sizeof(Elf64_Ehdr);
+		image.header.e_ehsize = sizeof(Elf64_Ehdr);
+		image.header.e_phentsize = sizeof(Elf64_Phdr);
+		image.header.e_phnum = 1;
+		image.program.p_type = PT_LOAD;
+		image.program.p_flags = PF_R | PF_X;
+		image.program.p_vaddr = 0x400000;
+		image.program.p_filesz = sizeof(image);
+		image.program.p_memsz = sizeof(image);
+		image.program.p_align = 4096;
+		memcpy(image.code, code, sizeof(code));
+		fd = memfd_create("program", 0);
+		if (fd < 0 || write(fd, &image, sizeof(image)) != sizeof(image))
+			err(1, "memfd_create");
+	}
+	for (unsigned int i = 0; i < calls; i++) {
+		char *argv[] = { "program", NULL }, *envp[] = { NULL };
+		uint64_t start = __rdtsc(), end;
+		long pid = raw_syscall(SYS_fork, 0, 0, 0);
+		int status;
+
+		if (!pid) {
+			syscall(SYS_execveat, fd, "", argv, envp,
+				AT_EMPTY_PATH);
+			_exit(1);
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+			errx(1, "exec");
+		end = __rdtsc();
+		out[i] = end - start;
+	}
+}
+
 static void make_calls(enum call call, uint32_t *out, unsigned int calls)
 {
 	switch (call) {
@@ -243,6 +375,12 @@ static void make_calls(enum call call, uint32_t *out, unsigned int calls)
 		return calls_of_fault(out, calls);
 	case CALL_SWITCH:
 		return calls_of_switch(out, calls);
+	case CALL_FORK:
+		return calls_of_fork(out, calls);
+	case CALL_THREAD:
+		return calls_of_thread(out, calls);
+	case CALL_EXEC:
+		return calls_of_exec(out, calls);
 	}
 }
 
@@ -624,8 +762,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.options = argp_options,
 	.parser = parse_option,
-	.args_doc = "read|sendmsg|fault|switch...",
-	.doc = "What a system call, a page fault or two switches between processes cost "
+	.args_doc = "read|sendmsg|fault|switch|fork|thread|exec...",
+	.doc = "What a system call, a page fault, two switches between processes, or the life of a process, thread or program cost "
 	       "while a BPF program is attached.\v"
 	       "Prints, separated by tabs: filter, call, role, average cost of a call, "
 	       "standard deviation of the runs' averages, the most frequent cost, and "

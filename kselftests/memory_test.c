@@ -4,113 +4,9 @@
  * ends with the memory that it began with.
  */
 #include "kview_test.h"
-#include <dirent.h>
+#include "kview_memory.h"
 
 #define TIMES 1000
-
-/*
- * What may be missing at the end, in KiB: a tenth of what a page lost each time
- * would be. The noise is partly used slabs, and what the rest of the system
- * does meanwhile: below 170 with one CPU, and with four, the 200 open links of one
- * test included.
- */
-#define TOLERANCE 400
-
-/* Classes of memory that the kernel might lose views to. */
-static const char *const classes[] = {
-	"MemFree",     "Slab",	 "PageTables",	"KernelStack",
-	"VmallocUsed", "Percpu", "DirectMap4k",
-};
-
-#define NR_CLASSES ARRAY_SIZE(classes)
-
-struct memory {
-	long kb[NR_CLASSES];
-};
-
-static void write_to(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0)
-		perror(path);
-	close(fd);
-}
-
-static void shed_caches(void)
-{
-	struct dirent *entry;
-	char path[300];
-	DIR *dir;
-
-	sync();
-	write_to("/proc/sys/vm/drop_caches", "3");
-	/* Partly used slabs, and what KASAN keeps from being used again. */
-	dir = opendir("/sys/kernel/slab");
-	while (dir && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink",
-			 entry->d_name);
-		if (entry->d_name[0] != '.')
-			write_to(path, "1");
-	}
-	if (dir)
-		closedir(dir);
-}
-
-/* Free pages that CPUs keep for themselves, in KiB: they are not in MemFree. */
-static long read_cpu_lists(void)
-{
-	FILE *file = fopen("/proc/zoneinfo", "r");
-	char line[256];
-	long pages = 0, count;
-
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, " count: %ld", &count) == 1)
-			pages += count;
-	if (file)
-		fclose(file);
-	return pages * 4;
-}
-
-static struct memory read_memory(void)
-{
-	FILE *file = fopen("/proc/meminfo", "r");
-	struct memory memory = {};
-	char line[128];
-
-	while (file && fgets(line, sizeof(line), file))
-		for (size_t i = 0; i < NR_CLASSES; i++) {
-			size_t length = strlen(classes[i]);
-
-			if (!strncmp(line, classes[i], length) &&
-			    line[length] == ':')
-				memory.kb[i] = atol(line + length + 1);
-		}
-	if (file)
-		fclose(file);
-	memory.kb[0] += read_cpu_lists();
-	return memory;
-}
-
-/* What is freed after a grace period, and by workers, has been freed: wait
- * until it does not become more.
- */
-static struct memory settled_memory(void)
-{
-	struct memory memory, last = {};
-
-	for (int i = 0; i < 40; i++) {
-		shed_caches();
-		usleep(100000);
-		memory = read_memory();
-		if (i > 4 && labs(memory.kb[0] - last.kb[0]) < 64)
-			break;
-		last = memory;
-	}
-	return memory;
-}
 
 FIXTURE(memory)
 {
@@ -138,23 +34,6 @@ FIXTURE_TEARDOWN(memory)
 	for (int i = 0; i < 2; i++)
 		kill_target(&self->neighbours[i]);
 	kview_bpf__destroy(self->skel);
-}
-
-static void compare(struct __test_metadata *_metadata,
-		    const struct memory *before, const struct memory *after)
-{
-	for (size_t i = 0; i < NR_CLASSES; i++) {
-		/* Less free memory is bad, more of anything else. */
-		long lost = i ? after->kb[i] - before->kb[i] :
-				before->kb[i] - after->kb[i];
-
-		TH_LOG("%s: %ld KiB, %ld KiB more used than before", classes[i],
-		       after->kb[i], lost);
-		EXPECT_GT(TOLERANCE, lost)
-		{
-			TH_LOG("%s", classes[i]);
-		}
-	}
 }
 
 static bool all_run(FIXTURE_DATA(memory) * self)

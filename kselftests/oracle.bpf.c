@@ -19,6 +19,8 @@ struct task_struct {
 	int pid;
 	int tgid;
 	unsigned int flags;
+	struct mm_struct *mm;
+	struct mm_struct *active_mm;
 } __attribute__((preserve_access_index));
 
 struct pcpu_hot {
@@ -64,6 +66,10 @@ __u64 noises;
 
 __u32 broken;
 
+bool recording;
+__u32 nr_records;
+struct record records[RECORDS];
+
 static __always_inline __u32 place(__u32 tgid)
 {
 	__u32 i = tgid - base;
@@ -78,6 +84,27 @@ static __always_inline bool in_interrupt(void)
 	return hot->preempt_count & INTERRUPT_MASK;
 }
 
+static __noinline int record(enum side side, __u32 link, __u32 i, __u64 word)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u32 n = __sync_fetch_and_add(&nr_records, 1);
+
+	if (n < RECORDS)
+		records[n] = (struct record){
+			.time = bpf_ktime_get_ns(),
+			.word = word,
+			.side = side,
+			.link = link,
+			.place = i,
+			.tid = bpf_get_current_pid_tgid(),
+			.cpu = bpf_get_smp_processor_id(),
+			.flags = BPF_CORE_READ(task, flags),
+			.mm = (__u64)BPF_CORE_READ(task, mm),
+			.active_mm = (__u64)BPF_CORE_READ(task, active_mm),
+		};
+	return 0;
+}
+
 static __always_inline void add(enum side side, __u32 link, __u32 i, __u64 word)
 {
 	struct count *count = &seen[side][link][i];
@@ -85,6 +112,8 @@ static __always_inline void add(enum side side, __u32 link, __u32 i, __u64 word)
 
 	__sync_fetch_and_add(&count->n, 1);
 	__sync_fetch_and_add(&count->sum, (word ^ who) * 0x9e3779b97f4a7c15ULL);
+	if (recording)
+		record(side, link, i, word);
 }
 
 static __always_inline void event(void *ctx, enum side side, __u64 word)

@@ -795,6 +795,7 @@ static void forget(void)
 	memset(skel->bss->live, 0, sizeof(skel->bss->live));
 	skel->bss->alive = 0;
 	skel->bss->processes = 0;
+	skel->bss->nr_records = 0;
 	/* Nobody is in the window. */
 	skel->bss->base = 1U << 30;
 	diagnosis[0] = 0;
@@ -918,6 +919,49 @@ static bool explained(const struct link *link, const uint64_t missed[2],
 	return surplus >= 0 && surplus <= (int64_t)missed[ORACLE];
 }
 
+/* Both programs of a link see an event on the same processor, one right after the
+ * other: find the record of the other program.
+ */
+static struct record *partner_of(struct record *record, struct record *end)
+{
+	for (struct record *other = record + 1; other < end; other++)
+		if (other->side != record->side &&
+		    other->link == record->link && other->tid == record->tid &&
+		    other->word == record->word && other->cpu == record->cpu)
+			return other;
+	return NULL;
+}
+
+/* The first events that only one of the programs has seen. */
+static void show_records(unsigned int l, uint32_t place)
+{
+	unsigned int n = skel->bss->nr_records;
+	struct record *records = skel->bss->records;
+	uint64_t start = records[0].time;
+	int lines = 12;
+
+	if (n >= RECORDS)
+		note("# only the first %u events were recorded\n", RECORDS);
+	n = n < RECORDS ? n : RECORDS;
+	for (struct record *r = records; r < records + n && lines; r++) {
+		struct record *partner;
+
+		/* Has been found. */
+		if (r->link != l || r->place != place)
+			continue;
+		partner = partner_of(r, records + n);
+		if (partner) {
+			partner->link = LINKS;
+			continue;
+		}
+		lines--;
+		note("#   %s +%llu us, tid %u, processor %u, flags %x, mm %llx, active %llx, word %llx\n",
+		     r->side == VIEW ? "view only" : "oracle only",
+		     (r->time - start) / 1000, r->tid, r->cpu, r->flags, r->mm,
+		     r->active_mm, r->word);
+	}
+}
+
 static void compare_link(uint64_t seed, unsigned int l)
 {
 	const struct count *view = skel->bss->seen[VIEW][l];
@@ -972,6 +1016,8 @@ static void compare_link(uint64_t seed, unsigned int l)
 					       "",
 		      view[i].n, oracle[i].n,
 		      view[i].n == oracle[i].n ? ", not the same events" : "");
+		if (skel->bss->recording)
+			show_records(l, i);
 	}
 	if (missed[VIEW] || missed[ORACLE])
 		note("# missed in interrupts by the oracle %llu, by the view %llu\n",
@@ -1163,6 +1209,7 @@ static const char usage[] =
 	"  --break HOW     spoil the first event: drop, duplicate, foreign, other\n"
 	"  --old           leave out what only newer views can do\n"
 	"  --patience N    seconds after which a run hangs (default 60)\n"
+	"  --record        with a difference, show the events that make it\n"
 	"  --verbose       say what is done\n";
 
 static int quiet_libbpf(enum libbpf_print_level level, const char *format,
@@ -1208,6 +1255,7 @@ static struct {
 	uint64_t first;
 	uint64_t runs;
 	bool same;
+	bool record;
 	bool self_test;
 	enum broken broken;
 } options = { .runs = 1 };
@@ -1225,6 +1273,8 @@ static void parse(int argc, char **argv)
 			old = true;
 		} else if (!strcmp(option, "--self-test")) {
 			options.self_test = true;
+		} else if (!strcmp(option, "--record")) {
+			options.record = true;
 		} else if (!strcmp(option, "--help")) {
 			printf("%s", usage);
 			exit(0);
@@ -1293,6 +1343,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	skel->bss->controller = getpid();
+	skel->bss->recording = options.record;
 	skel->links.track_birth = bpf_program__attach(skel->progs.track_birth);
 	skel->links.track_death = bpf_program__attach(skel->progs.track_death);
 	if (!skel->links.track_birth || !skel->links.track_death) {

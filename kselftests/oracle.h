@@ -26,6 +26,22 @@ struct count {
 	__u64 sum;
 };
 
+/* An event as a program saw it, kept on demand. */
+struct record {
+	__u64 time;
+	__u64 word;
+	__u32 side;
+	__u32 link;
+	__u32 place;
+	__u32 tid;
+	__u32 cpu;
+	__u32 flags;
+	__u64 mm;
+	__u64 active_mm;
+};
+
+#define RECORDS (1 << 16)
+
 /* Where the oracle of a quiet link counts, see there. */
 enum quiet {
 	LOUD,

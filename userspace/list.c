@@ -156,8 +156,8 @@ static int get_links(struct links *links)
 	while (!bpf_link_get_next_id(id, &id)) {
 		fd = bpf_link_get_fd_by_id(id);
 		if (fd < 0) {
-			/* It went between the two calls. */
-			if (errno == ENOENT)
+			/* It went between the two calls, or is not yet made. */
+			if (errno == ENOENT || errno == EAGAIN)
 				continue;
 			return -errno;
 		}

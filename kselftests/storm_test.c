@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Everything at once: processes that fork, execute, make threads and end, links
+ * that come and go and follow them, targets that are added and taken away, and
+ * others who switch tracepoints, static keys and the function tracer on and off.
+ * No count is compared: at the end the memory is there that was there before, and
+ * the kernel has reported nothing.
+ *
+ * Takes KVIEW_STORM seconds if that is in the environment, else a few.
+ */
+#include "kview_test.h"
+#include "kview_memory.h"
+
+#define SECONDS 10
+#define NR_TREES 4
+#define NR_TRACERS 3
+#define TRACEFS "/sys/kernel/tracing/"
+
+/* What all of them see: the roots of the trees, and when to end. */
+struct shared {
+	volatile pid_t roots[NR_TREES];
+	volatile bool stop;
+	volatile long attached;
+	volatile long refused;
+	volatile long forks;
+};
+
+static struct shared *shared;
+
+static const struct hook hooks[] = {
+	{ RAW, "sys_enter" },	       { CLASSIC, "syscalls:sys_enter_read" },
+	{ RAW, "sched_switch" },       { BTF, "sys_enter" },
+	{ RAW, "mmap_lock_released" }, { CLASSIC, "sched:sched_process_exit" },
+	{ RAW, "kmem_cache_free" },
+};
+
+static unsigned int seed;
+
+static unsigned int draw(unsigned int n)
+{
+	return rand_r(&seed) % n;
+}
+
+/* One process after the other; each has threads and children, and executes. */
+static void tree(int number)
+{
+	static const enum op ops[] = {
+		OP_READ,       OP_MIX,	  OP_FORK,	 OP_VFORK,
+		OP_CLONE_VM,   OP_THREAD, OP_GRANDCHILD, OP_FORK_EXEC,
+		OP_VFORK_EXEC, OP_EXEC,	  OP_THREAD_EXEC
+	};
+
+	while (!shared->stop) {
+		struct target target;
+
+		if (!start_target(&target))
+			_exit(1);
+		shared->roots[number] = target.pid;
+		for (int i = draw(30); i && !shared->stop; i--) {
+			struct order order = { .op = ops[draw(ARRAY_SIZE(ops))],
+					       .n = draw(5) };
+
+			if (send(target.sock, &order, sizeof(order),
+				 MSG_NOSIGNAL) != sizeof(order) ||
+			    recv(target.sock, &order, sizeof(order), 0) !=
+				    sizeof(order))
+				_exit(2);
+			__sync_fetch_and_add(&shared->forks, 1);
+		}
+		/* In the middle of it, or asleep. */
+		if (draw(2))
+			tell(&target, OP_MIX, 100);
+		if (draw(2))
+			usleep(draw(3000));
+		kill_target(&target);
+	}
+	_exit(0);
+}
+
+static void tracer(struct kview_bpf *skel)
+{
+	while (!shared->stop) {
+		const struct hook *hook = &hooks[draw(ARRAY_SIZE(hooks))];
+		__u32 pid = shared->roots[draw(NR_TREES)];
+		__u32 flags = draw(2) ? BPF_F_VIEW_FOLLOW_FORK : 0;
+		int fd;
+
+		if (draw(3) == 0)
+			flags |= BPF_F_VIEW_TASK_CONTEXT;
+		fd = view_program_flags(counter_of(skel, hook->kind), hook, 0,
+					pid, flags);
+		if (fd < 0) {
+			/* It may just have ended, or have the program. */
+			if (fd != -ESRCH && fd != -EEXIST)
+				_exit(3);
+			__sync_fetch_and_add(&shared->refused, 1);
+			continue;
+		}
+		__sync_fetch_and_add(&shared->attached, 1);
+		for (int i = draw(4); i; i--) {
+			__u32 op = draw(2) ? BPF_LINK_TARGETS_ADD :
+					     BPF_LINK_TARGETS_DEL;
+
+			pid = shared->roots[draw(NR_TREES)];
+			link_targets(fd, op, &pid, 1, 0);
+			usleep(draw(1000));
+		}
+		if (draw(4) == 0)
+			bpf_link_detach(fd);
+		close(fd);
+	}
+	_exit(0);
+}
+
+static void others(struct kview_bpf *skel)
+{
+	write_to(TRACEFS "set_ftrace_filter", "vfs_*");
+	for (int round = 0; !shared->stop; round++) {
+		const struct hook *hook = &hooks[draw(ARRAY_SIZE(hooks))];
+		const char *on = round % 2 ? "0" : "1";
+		struct bpf_link *link;
+
+		switch (draw(5)) {
+		case 0:
+			write_to(TRACEFS "events/syscalls/enable", on);
+			break;
+		case 1:
+			write_to(TRACEFS "events/sched/enable", on);
+			break;
+		case 2:
+			write_to(TRACEFS "current_tracer",
+				 round % 2 ? "nop" : "function");
+			break;
+		case 3:
+			write_to("/proc/sys/kernel/sched_schedstats", on);
+			write_to("/proc/sys/kernel/bpf_stats_enabled", on);
+			break;
+		default:
+			link = stock(skel, hook, 1);
+			usleep(draw(2000));
+			if (link)
+				bpf_link__destroy(link);
+		}
+	}
+	write_to(TRACEFS "events/enable", "0");
+	write_to(TRACEFS "current_tracer", "nop");
+	write_to(TRACEFS "set_ftrace_filter", "");
+	write_to(TRACEFS "trace", "");
+	write_to("/proc/sys/kernel/sched_schedstats", "0");
+	write_to("/proc/sys/kernel/bpf_stats_enabled", "0");
+	_exit(0);
+}
+
+FIXTURE(storm)
+{
+	struct kview_bpf *skel;
+};
+
+FIXTURE_SETUP(storm)
+{
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	self->skel = load();
+	ASSERT_NE(NULL, self->skel);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)shared);
+}
+
+FIXTURE_TEARDOWN(storm)
+{
+	munmap(shared, sizeof(*shared));
+	kview_bpf__destroy(self->skel);
+}
+
+/* All of them, for @seconds. */
+static void blow(struct __test_metadata *_metadata, FIXTURE_DATA(storm) * self,
+		 unsigned int seconds)
+{
+	pid_t pids[NR_TREES + NR_TRACERS + 1];
+
+	shared->stop = false;
+	for (int i = 0; i < NR_TREES; i++)
+		shared->roots[i] = getpid();
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		pids[i] = fork();
+		ASSERT_LE(0, pids[i]);
+		if (pids[i])
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		seed = i + 1;
+		if (i < NR_TREES)
+			tree(i);
+		else if (i < NR_TREES + NR_TRACERS)
+			tracer(self->skel);
+		else
+			others(self->skel);
+	}
+	sleep(seconds);
+	shared->stop = true;
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		int status;
+
+		ASSERT_EQ(pids[i], waitpid(pids[i], &status, 0));
+		EXPECT_EQ(0, status);
+	}
+}
+
+TEST_F_TIMEOUT(storm, everything_at_once, 3600)
+{
+	const char *wanted = getenv("KVIEW_STORM");
+	struct memory before, after;
+	long links = nr_links();
+
+	/* What is allocated once, is allocated. */
+	blow(_metadata, self, 3);
+	before = settled_memory();
+	blow(_metadata, self, wanted ? atoi(wanted) : SECONDS);
+	after = settled_memory();
+	TH_LOG("%ld links, %ld refused, %ld orders", shared->attached,
+	       shared->refused, shared->forks);
+	EXPECT_LT(20, shared->attached);
+	EXPECT_LT(20, shared->forks);
+	EXPECT_EQ(links, nr_links());
+	compare(_metadata, &before, &after);
+}
+
+/* The tracer is killed, wherever it is: nothing of what it did is left. */
+TEST_F_TIMEOUT(storm, tracer_is_killed, TIMEOUT)
+{
+	struct slot *slot = &self->skel->bss->slots[0];
+	long links = nr_links();
+	struct target target;
+
+	ASSERT_TRUE(start_target(&target));
+	settle(&target);
+	for (int i = 0; i < 50; i++) {
+		pid_t pid;
+
+		shared->stop = false;
+		for (int j = 0; j < NR_TREES; j++)
+			shared->roots[j] = target.pid;
+		ASSERT_TRUE(tell(&target, OP_MIX, 3));
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			seed = i;
+			tracer(self->skel);
+		}
+		usleep(i * 1000);
+		kill(pid, SIGKILL);
+		ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+		ASSERT_TRUE(answer(&target));
+		slot->count = 0;
+		ASSERT_TRUE(tell_and_wait(&target, OP_READ, 50));
+		EXPECT_EQ(0, slot->count);
+		EXPECT_EQ(links, nr_links());
+	}
+	kill_target(&target);
+}
