@@ -40,6 +40,13 @@ oracle: $(if $(filter debug,$(KERNEL)),kernel-debug,kernels) tools ## compare vi
 		$(if $(CPUS),--cpus "$(CPUS)") $(if $(PTI),--pti "$(PTI)") \
 		$(if $(LA57),--la57 "$(LA57)") $(if $(KERNEL),--kernel $(KERNEL))
 
+storm: kernels tools ## ten minutes of everything at once, on 4 CPUs (STORM=seconds)
+	@scripts/test --storm $(or $(STORM),600)
+
+each-patch: setup ## build and boot a kernel after each patch of the series
+	@[ -e build/src/kview/.git ] || scripts/kernel source
+	@scripts/each-patch
+
 lint: setup ## check style and that patches and trees agree; silent if clean
 	@[ -e build/src/kview/.git ] || scripts/kernel source
 	@scripts/lint
@@ -50,4 +57,4 @@ clean: ## remove what was built, but not the kernel source trees
 distclean: ## remove build/ altogether, unless it holds unexported work
 	@scripts/clean --all
 
-.PHONY: help setup kernels kernel-debug tools demo test test-debug oracle lint clean distclean
+.PHONY: help setup kernels kernel-debug tools demo test test-debug oracle storm each-patch lint clean distclean

@@ -14,20 +14,7 @@
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
 #include "oracle.h"
-
-struct task_struct {
-	int pid;
-	int tgid;
-	unsigned int flags;
-	struct mm_struct *mm;
-	struct mm_struct *active_mm;
-} __attribute__((preserve_access_index));
-
-struct pcpu_hot {
-	int preempt_count;
-} __attribute__((preserve_access_index));
-
-extern const struct pcpu_hot pcpu_hot __ksym;
+#include "oracle_kernel.h"
 
 /* A thread that works for a process, but has not come out of a system call. */
 #define PF_USER_WORKER 0x00004000
@@ -153,59 +140,57 @@ static __always_inline void event(void *ctx, enum side side, __u64 word)
 #define RAW_WORD(ctx) (*(__u64 *)(ctx))
 #define FIELD_WORD(ctx) (*(__u32 *)((ctx) + 8))
 
-#define PROGRAM(type, name, side, word) \
-	SEC(type)                       \
-	int name(void *ctx)             \
-	{                               \
-		event(ctx, side, word); \
-		return 0;               \
-	}
+#define NAME(prefix, suffix) ___bpf_concat(prefix, suffix)
 
-#define VIEW_PROGRAMS(n)                                             \
-	PROGRAM("raw_tracepoint", raw_view_##n, VIEW, RAW_WORD(ctx)) \
-	PROGRAM("tracepoint", classic_view_##n, VIEW, FIELD_WORD(ctx))
+#define N 0
+#include "oracle_programs.h"
+#define N 1
+#include "oracle_programs.h"
+#define N 2
+#include "oracle_programs.h"
+#define N 3
+#include "oracle_programs.h"
+#define N 4
+#include "oracle_programs.h"
+#define N 5
+#include "oracle_programs.h"
+#define N 6
+#include "oracle_programs.h"
+#define N 7
+#include "oracle_programs.h"
+/* Links of the disturber are not compared with anything. */
+#define NO_ORACLE
 
-#define ORACLE_PROGRAMS(n)                                               \
-	PROGRAM("raw_tracepoint", raw_oracle_##n, ORACLE, RAW_WORD(ctx)) \
-	PROGRAM("tracepoint", classic_oracle_##n, ORACLE, FIELD_WORD(ctx))
-
-#define BTF_PROGRAMS(hook)                                 \
-	PROGRAM("tp_btf/" #hook, btf_view_##hook, VIEW, 0) \
-	PROGRAM("tp_btf/" #hook, btf_oracle_##hook, ORACLE, 0)
-
-VIEW_PROGRAMS(0)
-VIEW_PROGRAMS(1)
-VIEW_PROGRAMS(2)
-VIEW_PROGRAMS(3)
-VIEW_PROGRAMS(4)
-VIEW_PROGRAMS(5)
-VIEW_PROGRAMS(6)
-VIEW_PROGRAMS(7)
-VIEW_PROGRAMS(8)
-VIEW_PROGRAMS(9)
-VIEW_PROGRAMS(10)
-VIEW_PROGRAMS(11)
-
-ORACLE_PROGRAMS(0)
-ORACLE_PROGRAMS(1)
-ORACLE_PROGRAMS(2)
-ORACLE_PROGRAMS(3)
-ORACLE_PROGRAMS(4)
-ORACLE_PROGRAMS(5)
-ORACLE_PROGRAMS(6)
-ORACLE_PROGRAMS(7)
+#define N 8
+#include "oracle_programs.h"
+#define N 9
+#include "oracle_programs.h"
+#define N 10
+#include "oracle_programs.h"
+#define N 11
+#include "oracle_programs.h"
 
 /* The hook of these is fixed when they are loaded. */
-BTF_PROGRAMS(sys_enter)
-BTF_PROGRAMS(sys_exit)
-BTF_PROGRAMS(sched_switch)
-BTF_PROGRAMS(sched_waking)
-BTF_PROGRAMS(sched_process_exit)
-BTF_PROGRAMS(sched_process_exec)
-BTF_PROGRAMS(signal_deliver)
-BTF_PROGRAMS(mmap_lock_released)
-BTF_PROGRAMS(kmem_cache_free)
-BTF_PROGRAMS(softirq_entry)
+#define HOOK sys_enter
+#include "oracle_programs.h"
+#define HOOK sys_exit
+#include "oracle_programs.h"
+#define HOOK sched_switch
+#include "oracle_programs.h"
+#define HOOK sched_waking
+#include "oracle_programs.h"
+#define HOOK sched_process_exit
+#include "oracle_programs.h"
+#define HOOK sched_process_exec
+#include "oracle_programs.h"
+#define HOOK signal_deliver
+#include "oracle_programs.h"
+#define HOOK mmap_lock_released
+#include "oracle_programs.h"
+#define HOOK kmem_cache_free
+#include "oracle_programs.h"
+#define HOOK softirq_entry
+#include "oracle_programs.h"
 
 /* What others attach to the same hooks meanwhile. */
 SEC("raw_tracepoint")

@@ -51,8 +51,6 @@
 #include "oracle_tree.h"
 #include "oracle.skel.h"
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
 static struct oracle_bpf *skel;
 
 static bool verbose;
@@ -77,7 +75,9 @@ static double now(void)
 static char diagnosis[8192];
 static unsigned int faults;
 
-static void __attribute__((format(printf, 1, 2))) note(const char *format, ...)
+static void note(const char *format, ...) __printf(1, 2);
+
+static void note(const char *format, ...)
 {
 	size_t used = strlen(diagnosis);
 	va_list arguments;
@@ -280,13 +280,14 @@ static struct bpf_link *attach_stock(struct bpf_program *program,
 	LIBBPF_OPTS(bpf_raw_tracepoint_opts, raw, .cookie = link);
 	LIBBPF_OPTS(bpf_trace_opts, btf, .cookie = link);
 	LIBBPF_OPTS(bpf_tracepoint_opts, classic, .bpf_cookie = link);
+	const char *colon, *name;
 	char category[64];
-	const char *colon;
 
 	switch (hook->kind) {
 	case RAW:
-		return bpf_program__attach_raw_tracepoint_opts(
-			program, hook->name, &raw);
+		name = hook->name;
+		return bpf_program__attach_raw_tracepoint_opts(program, name,
+							       &raw);
 	case BTF:
 		return bpf_program__attach_trace_opts(program, &btf);
 	case CLASSIC:
@@ -955,10 +956,11 @@ static void show_records(unsigned int l, uint32_t place)
 			continue;
 		}
 		lines--;
-		note("#   %s +%llu us, tid %u, processor %u, flags %x, mm %llx, active %llx, word %llx\n",
+		note("#   %s +%llu us, tid %u, processor %u, flags %x, ",
 		     r->side == VIEW ? "view only" : "oracle only",
-		     (r->time - start) / 1000, r->tid, r->cpu, r->flags, r->mm,
-		     r->active_mm, r->word);
+		     (r->time - start) / 1000, r->tid, r->cpu, r->flags);
+		note("mm %llx, active %llx, word %llx\n", r->mm, r->active_mm,
+		     r->word);
 	}
 }
 
@@ -991,8 +993,9 @@ static void compare_link(uint64_t seed, unsigned int l)
 		return;
 	if (!foreign && missed[VIEW] + missed[ORACLE] &&
 	    explained(link, missed, surplus)) {
-		note("# link %u %s: %lld more events, missed in interrupts by the oracle %llu, by the view %llu\n",
-		     l, name_of(link->hook), (long long)surplus,
+		note("# link %u %s: %lld more events, ", l, name_of(link->hook),
+		     (long long)surplus);
+		note("missed in interrupts by the oracle %llu, by the view %llu\n",
 		     (unsigned long long)missed[ORACLE],
 		     (unsigned long long)missed[VIEW]);
 		total.explained += different;
@@ -1004,18 +1007,19 @@ static void compare_link(uint64_t seed, unsigned int l)
 		if (view[i].n == oracle[i].n &&
 		    (link->quiet || view[i].sum == oracle[i].sum))
 			continue;
-		fault("# seed %llu hook %s link %u%s%s%s tgid %u (process %u%s): view %llu oracle %llu%s\n",
+		fault("# seed %llu hook %s link %u%s%s%s ",
 		      (unsigned long long)seed, name_of(link->hook), l,
 		      link->quiet ? " quiet" : "",
 		      link->flags & BPF_F_VIEW_FOLLOW_FORK ? " follow" : "",
 		      link->flags & BPF_F_VIEW_TASK_CONTEXT ? " task-context" :
-							      "",
-		      i == OUTSIDE ? 0 : skel->bss->base + i, i,
-		      i == OUTSIDE	     ? ", not of the tree" :
-		      !skel->bss->ever[l][i] ? ", never a target" :
-					       "",
-		      view[i].n, oracle[i].n,
-		      view[i].n == oracle[i].n ? ", not the same events" : "");
+							      "");
+		note("tgid %u (process %u%s): view %llu oracle %llu%s\n",
+		     i == OUTSIDE ? 0 : skel->bss->base + i, i,
+		     i == OUTSIDE	    ? ", not of the tree" :
+		     !skel->bss->ever[l][i] ? ", never a target" :
+					      "",
+		     view[i].n, oracle[i].n,
+		     view[i].n == oracle[i].n ? ", not the same events" : "");
 		if (skel->bss->recording)
 			show_records(l, i);
 	}
@@ -1036,8 +1040,9 @@ static void compare(uint64_t seed)
 			total.events += n;
 			if (n && (i == OUTSIDE || !skel->bss->ever[l][i])) {
 				total.foreign++;
-				fault("# disturber's link %u, process %u, never a target: %llu events\n",
-				      l, i, n);
+				fault("# disturber's link %u: %llu events of ",
+				      l, n);
+				note("process %u, never a target\n", i);
 			}
 		}
 	}
@@ -1168,7 +1173,9 @@ static void probe_features(void)
 	if (!has_follow)
 		old = true;
 	if (old)
-		has_follow = has_task_context = has_update = false;
+		has_follow = false;
+	has_task_context = has_task_context && !old;
+	has_update = has_update && !old;
 }
 
 /* PIDs are not used again while there are runs. */
@@ -1230,7 +1237,7 @@ static const struct {
 	[OTHER] = { "other", "an event that is another one" },
 };
 
-static uint64_t number(const char *text)
+static uint64_t to_number(const char *text)
 {
 	char *end;
 	uint64_t value = strtoull(text, &end, 0);
@@ -1282,15 +1289,16 @@ static void parse(int argc, char **argv)
 			fprintf(stderr, "%s", usage);
 			exit(2);
 		} else if (!strcmp(option, "--seed")) {
-			options.first = number(argv[i]);
-			options.same = chosen = true;
+			options.first = to_number(argv[i]);
+			options.same = true;
+			chosen = true;
 		} else if (!strcmp(option, "--first-seed")) {
-			options.first = number(argv[i]);
+			options.first = to_number(argv[i]);
 			chosen = true;
 		} else if (!strcmp(option, "--runs")) {
-			options.runs = number(argv[i]);
+			options.runs = to_number(argv[i]);
 		} else if (!strcmp(option, "--patience")) {
-			patience = number(argv[i]);
+			patience = to_number(argv[i]);
 		} else if (!strcmp(option, "--break")) {
 			options.broken = find_fault(argv[i]);
 		} else {
@@ -1371,9 +1379,12 @@ int main(int argc, char **argv)
 		for (size_t i = DROP; i < ARRAY_SIZE(faults_to_find); i++)
 			self_test(options.first + options.runs, ++n, listener,
 				  i, faults_to_find[i].what);
-	printf("# %lu seeds, %lu links, %lu processes, %lu targets, %llu events: %lu differences, %lu of foreign processes; %lu more are events missed in interrupts\n",
+	printf("# %lu seeds, %lu links, %lu processes, %lu targets, %llu events: ",
 	       total.seeds, total.links, total.processes, total.targets,
-	       total.events, total.differences, total.foreign, total.explained);
+	       total.events);
+	printf("%lu differences, %lu of foreign processes; ", total.differences,
+	       total.foreign);
+	printf("%lu more are events missed in interrupts\n", total.explained);
 	rmdir("/sys/fs/cgroup/kview-oracle");
 	return total.failed > 0;
 }

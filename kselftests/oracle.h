@@ -40,7 +40,7 @@ struct record {
 	__u64 active_mm;
 };
 
-#define RECORDS (1 << 16)
+#define RECORDS 65536
 
 /* Where the oracle of a quiet link counts, see there. */
 enum quiet {

@@ -129,7 +129,8 @@ static void do_maps(unsigned int n)
 
 		if (page == MAP_FAILED)
 			return;
-		page[0] = page[PAGE] = 1;
+		page[0] = 1;
+		page[PAGE] = 1;
 		mprotect(page, PAGE, PROT_READ);
 		madvise(page, PAGE, MADV_DONTNEED);
 		munmap(page, 2 * PAGE);
@@ -529,7 +530,7 @@ static void run_guest(struct node *node)
 }
 
 /* The child runs on the stack of the parent, below this frame. */
-static __attribute__((noinline)) pid_t vfork_guest(struct node *child)
+static pid_t vfork_guest(struct node *child)
 {
 	pid_t pid = vfork();
 
@@ -763,7 +764,7 @@ static void run_late(struct node *node, void *(*thread)(void *), unsigned int n)
 	}
 }
 
-static void __attribute__((noreturn)) end(struct node *node)
+static void __noreturn end(struct node *node)
 {
 	if (node->old)
 		_exit(0);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "kselftest.h"
 
 struct node {
 	uint64_t random;
@@ -52,9 +53,9 @@ uint64_t mixed(uint64_t a, uint64_t b);
 void meeting_place(char *name, size_t size, pid_t controller);
 
 /* Do all that there is to do, and die. */
-void run_node(struct node *node) __attribute__((noreturn));
+void __noreturn run_node(struct node *node);
 
 /* Go on after exec. */
-void run_executed(char **argv) __attribute__((noreturn));
+void __noreturn run_executed(char **argv);
 
 #endif

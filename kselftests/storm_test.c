@@ -18,11 +18,11 @@
 
 /* What all of them see: the roots of the trees, and when to end. */
 struct shared {
-	volatile pid_t roots[NR_TREES];
-	volatile bool stop;
-	volatile long attached;
-	volatile long refused;
-	volatile long forks;
+	pid_t roots[NR_TREES];
+	bool stop;
+	long attached;
+	long refused;
+	long forks;
 };
 
 static struct shared *shared;
@@ -33,6 +33,16 @@ static const struct hook hooks[] = {
 	{ RAW, "mmap_lock_released" }, { CLASSIC, "sched:sched_process_exit" },
 	{ RAW, "kmem_cache_free" },
 };
+
+static bool stopped(void)
+{
+	return __atomic_load_n(&shared->stop, __ATOMIC_RELAXED);
+}
+
+static pid_t a_root(unsigned int number)
+{
+	return __atomic_load_n(&shared->roots[number], __ATOMIC_RELAXED);
+}
 
 static unsigned int seed;
 
@@ -50,13 +60,14 @@ static void tree(int number)
 		OP_VFORK_EXEC, OP_EXEC,	  OP_THREAD_EXEC
 	};
 
-	while (!shared->stop) {
+	while (!stopped()) {
 		struct target target;
 
 		if (!start_target(&target))
 			_exit(1);
-		shared->roots[number] = target.pid;
-		for (int i = draw(30); i && !shared->stop; i--) {
+		__atomic_store_n(&shared->roots[number], target.pid,
+				 __ATOMIC_RELAXED);
+		for (int i = draw(30); i && !stopped(); i--) {
 			struct order order = { .op = ops[draw(ARRAY_SIZE(ops))],
 					       .n = draw(5) };
 
@@ -79,9 +90,9 @@ static void tree(int number)
 
 static void tracer(struct kview_bpf *skel)
 {
-	while (!shared->stop) {
+	while (!stopped()) {
 		const struct hook *hook = &hooks[draw(ARRAY_SIZE(hooks))];
-		__u32 pid = shared->roots[draw(NR_TREES)];
+		__u32 pid = a_root(draw(NR_TREES));
 		__u32 flags = draw(2) ? BPF_F_VIEW_FOLLOW_FORK : 0;
 		int fd;
 
@@ -101,7 +112,7 @@ static void tracer(struct kview_bpf *skel)
 			__u32 op = draw(2) ? BPF_LINK_TARGETS_ADD :
 					     BPF_LINK_TARGETS_DEL;
 
-			pid = shared->roots[draw(NR_TREES)];
+			pid = a_root(draw(NR_TREES));
 			link_targets(fd, op, &pid, 1, 0);
 			usleep(draw(1000));
 		}
@@ -115,7 +126,7 @@ static void tracer(struct kview_bpf *skel)
 static void others(struct kview_bpf *skel)
 {
 	write_to(TRACEFS "set_ftrace_filter", "vfs_*");
-	for (int round = 0; !shared->stop; round++) {
+	for (int round = 0; !stopped(); round++) {
 		const struct hook *hook = &hooks[draw(ARRAY_SIZE(hooks))];
 		const char *on = round % 2 ? "0" : "1";
 		struct bpf_link *link;
@@ -199,7 +210,7 @@ static void blow(struct __test_metadata *_metadata, FIXTURE_DATA(storm) * self,
 			others(self->skel);
 	}
 	sleep(seconds);
-	shared->stop = true;
+	__atomic_store_n(&shared->stop, true, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
 		int status;
 

@@ -4,10 +4,6 @@
  * that follow a fork, and what the flags of a link leave out.
  */
 #include "kview_test.h"
-#include <stddef.h>
-
-#define offsetofend(type, member) \
-	(offsetof(type, member) + sizeof(((type *)0)->member))
 
 #define READS 50
 #define NR_TARGETS 4
@@ -219,8 +215,7 @@ TEST_F_TIMEOUT(targets, bad_arguments, TIMEOUT)
 	attr.link_update_targets.op = BPF_LINK_TARGETS_ADD;
 	attr.link_update_targets.pids = (uintptr_t)pids;
 	attr.link_update_targets.count = 1;
-	memset((char *)&attr + offsetofend(union bpf_attr, link_update_targets),
-	       1, 1);
+	((char *)&attr)[sizeof(attr.link_update_targets)] = 1;
 	EXPECT_EQ(-1, sys_bpf(BPF_LINK_UPDATE_TARGETS, &attr));
 	EXPECT_EQ(EINVAL, errno);
 	bpf_link__destroy(system_wide);
@@ -236,10 +231,9 @@ TEST_F_TIMEOUT(targets, eperm, TIMEOUT)
 	if (!pid) {
 		if (setuid(65534))
 			_exit(1);
-		_exit(ADD(1, &self->pids[1]) == -EPERM &&
-				      DEL(1, &self->pids[0]) == -EPERM ?
-			      0 :
-			      2);
+		if (ADD(1, &self->pids[1]) != -EPERM)
+			_exit(2);
+		_exit(DEL(1, &self->pids[0]) == -EPERM ? 0 : 3);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
@@ -409,8 +403,8 @@ TEST_F_TIMEOUT(follow, descendants, TIMEOUT)
 	for (int i = 1; i < 4; i++) {
 		__u64 expected = i * READS, before = slots[0].count;
 
-		ASSERT_TRUE(
-			tell_and_wait(&self->target, variant->op, i * READS));
+		ASSERT_TRUE(tell(&self->target, variant->op, i * READS));
+		ASSERT_TRUE(answer(&self->target));
 		EXPECT_LE(expected, slots[0].count - before);
 		EXPECT_GE(expected + (variant->executes ? 20 : 0),
 			  slots[0].count - before);
@@ -525,6 +519,7 @@ TEST_F_TIMEOUT(context, interrupts_left_out, TIMEOUT)
 				      { CLASSIC, "timer:hrtimer_expire_entry" },
 				      { RAW, "softirq_raise" } };
 	struct slot *slots = self->skel->bss->slots;
+	struct target *target = &self->target;
 
 	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
 		struct bpf_program *first, *second;
@@ -541,8 +536,7 @@ TEST_F_TIMEOUT(context, interrupts_left_out, TIMEOUT)
 		ASSERT_LE(0, all);
 		ASSERT_LE(0, some);
 		for (int j = 0; j < 50 && slots[0].count < 5; j++)
-			ASSERT_TRUE(
-				tell_and_wait(&self->target, OP_READ, 50000));
+			ASSERT_TRUE(tell_and_wait(target, OP_READ, 50000));
 		EXPECT_LE(5, slots[0].count);
 		EXPECT_EQ(0, slots[1].count);
 		close(all);
