@@ -244,6 +244,19 @@ static inline __u64 misses(struct bpf_program *program)
 	return info.recursion_misses;
 }
 
+/*
+ * Have two programs seen the same events of a target? One that is hit by an event
+ * in an interrupt does not run again for that. What the view's program misses are
+ * events of the target; what the other one misses may be anybody's.
+ */
+static inline bool agree(__u64 view, __u64 missed_by_view, __u64 oracle,
+			 __u64 missed_by_oracle)
+{
+	__u64 events = view + missed_by_view;
+
+	return oracle <= events && events - oracle <= missed_by_oracle;
+}
+
 static inline long nr_links(void)
 {
 	__u32 id = 0;

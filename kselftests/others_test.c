@@ -87,8 +87,13 @@ static void same(struct __test_metadata *_metadata, FIXTURE_DATA(others) * self)
 		       misses(self->skel->progs.classic);
 	missed[ORACLE] = misses(self->skel->progs.raw_oracle) +
 			 misses(self->skel->progs.classic_oracle);
-	EXPECT_EQ(slots[ORACLE].count + missed[ORACLE],
-		  slots[VIEW].count + missed[VIEW]);
+	EXPECT_TRUE(agree(slots[VIEW].count, missed[VIEW], slots[ORACLE].count,
+			  missed[ORACLE]))
+	{
+		TH_LOG("view %llu, missed %llu; oracle %llu, missed %llu",
+		       slots[VIEW].count, missed[VIEW], slots[ORACLE].count,
+		       missed[ORACLE]);
+	}
 	EXPECT_EQ(0, slots[VIEW].foreign);
 }
 
@@ -266,7 +271,7 @@ TEST_F_TIMEOUT(others, freezer, TIMEOUT)
 	int fd;
 
 	ASSERT_TRUE(into_cgroup(self->target.pid));
-	ASSERT_TRUE(tell(&self->target, OP_READ, 2000000));
+	ASSERT_TRUE(tell(&self->target, OP_READ, 30000));
 	for (int i = 0; i < 10; i++) {
 		ASSERT_TRUE(write_file(CGROUP "/cgroup.freeze", "1"));
 		usleep(5000);
@@ -326,7 +331,7 @@ TEST_F_TIMEOUT(others, cpu_hotplug, TIMEOUT)
 		CPU_SET(1, &set);
 		ASSERT_EQ(0, sched_setaffinity(self->target.pid, sizeof(set),
 					       &set));
-		ASSERT_TRUE(tell(&self->target, OP_READ, 100000));
+		ASSERT_TRUE(tell(&self->target, OP_READ, 20000));
 		if (i == 3)
 			ASSERT_TRUE(write_file(online, "0"));
 		fd = view(self->skel, &hook, 7, self->target.pid);
@@ -453,9 +458,13 @@ TEST_F_TIMEOUT(workers, io_uring, TIMEOUT)
 		if (!strcmp(names[i], "task_newtask"))
 			workers = slots[VIEW].count;
 		EXPECT_LT(0, slots[VIEW].count);
-		EXPECT_EQ(slots[ORACLE].count, slots[VIEW].count)
+		EXPECT_TRUE(agree(slots[VIEW].count,
+				  misses(self->skel->progs.raw),
+				  slots[ORACLE].count,
+				  misses(self->skel->progs.raw_oracle)))
 		{
-			TH_LOG("%s", names[i]);
+			TH_LOG("%s: view %llu, oracle %llu", names[i],
+			       slots[VIEW].count, slots[ORACLE].count);
 		}
 		EXPECT_EQ(0, slots[VIEW].foreign);
 	}
