@@ -186,6 +186,12 @@ FIXTURE_TEARDOWN(storm)
 	kview_bpf__destroy(self->skel);
 }
 
+static bool busy_enough(void)
+{
+	return __atomic_load_n(&shared->attached, __ATOMIC_RELAXED) > 20 &&
+	       __atomic_load_n(&shared->forks, __ATOMIC_RELAXED) > 20;
+}
+
 /* All of them, for @seconds. */
 static void blow(struct __test_metadata *_metadata, FIXTURE_DATA(storm) * self,
 		 unsigned int seconds)
@@ -210,6 +216,9 @@ static void blow(struct __test_metadata *_metadata, FIXTURE_DATA(storm) * self,
 			others(self->skel);
 	}
 	sleep(seconds);
+	/* A slow machine gets more time. */
+	for (int i = 0; i < 300 && !busy_enough(); i++)
+		sleep(1);
 	__atomic_store_n(&shared->stop, true, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
 		int status;
