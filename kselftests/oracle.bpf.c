@@ -95,7 +95,10 @@ static __noinline int record(enum side side, __u32 link, __u32 i, __u64 word)
 static __always_inline void add(enum side side, __u32 link, __u32 i, __u64 word)
 {
 	struct count *count = &seen[side][link][i];
-	__u64 who = bpf_get_current_pid_tgid();
+	/* Not its ID: exec may give that of a dying leader to another thread
+	 * between the one program and the other.
+	 */
+	__u64 who = bpf_get_current_task();
 
 	__sync_fetch_and_add(&count->n, 1);
 	__sync_fetch_and_add(&count->sum, (word ^ who) * 0x9e3779b97f4a7c15ULL);
