@@ -340,17 +340,6 @@ TEST_F_TIMEOUT(beside, other_tracepoints, TIMEOUT)
 }
 
 /* Everything else that can be enabled there. */
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 &&
-		  write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 #define TRACING "/sys/kernel/tracing/"
 
 TEST_F_TIMEOUT(beside, trace_events, TIMEOUT)

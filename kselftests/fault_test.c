@@ -59,17 +59,6 @@ FIXTURE_VARIANT_ADD(fault, raw_mmap_lock_released) {
 
 /* clang-format on */
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 &&
-		  write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 /* Why there is nothing to be tested, or NULL. */
 static const char *no_faults(void)
 {
@@ -296,6 +285,7 @@ FIXTURE(actor)
 	pid_t pid;
 	int sock;
 	int fd;
+	int more;
 };
 
 FIXTURE_VARIANT(actor)
@@ -392,6 +382,7 @@ static void act(int sock, int clone_flags, bool executes)
 FIXTURE_SETUP(actor)
 {
 	const struct hook hook = { CLASSIC, "syscalls:sys_enter_read" };
+	const struct hook more = { RAW, "sched_process_exit" };
 	const char *reason = no_faults();
 	int pair[2];
 
@@ -412,11 +403,16 @@ FIXTURE_SETUP(actor)
 	self->fd = view_program_flags(self->skel->progs.classic, &hook, 0,
 				      self->pid, BPF_F_VIEW_FOLLOW_FORK);
 	ASSERT_LE(0, self->fd);
+	/* So that what there is to be copied can be copied in part. */
+	self->more = view_program_flags(self->skel->progs.raw, &more, 1,
+					self->pid, BPF_F_VIEW_FOLLOW_FORK);
+	ASSERT_LE(0, self->more);
 }
 
 FIXTURE_TEARDOWN(actor)
 {
 	close(self->fd);
+	close(self->more);
 	kill(self->pid, SIGKILL);
 	waitpid(self->pid, NULL, 0);
 	close(self->sock);

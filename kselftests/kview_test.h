@@ -267,6 +267,18 @@ static inline long nr_links(void)
 	return n;
 }
 
+/* Write to a file of a pseudo file system: all of it, or it has failed. */
+static inline bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 &&
+		  write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
 /* --- targets --- */
 
 /* What a target can be told to do, @n times. It takes its orders with recv()

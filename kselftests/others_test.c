@@ -241,17 +241,6 @@ TEST_F_TIMEOUT(others, core_dump, TIMEOUT)
 	unlink(path);
 }
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 &&
-		  write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 #define CGROUP "/sys/fs/cgroup/kview_test"
 
 static bool into_cgroup(pid_t pid)
