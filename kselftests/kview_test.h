@@ -279,6 +279,30 @@ static inline bool write_file(const char *path, const char *text)
 	return ok;
 }
 
+/* --- the module --- */
+
+#define MODULE "kview_testmod"
+#define MODULE_FILE "test_modules/" MODULE ".ko"
+#define MODULE_DIR "/sys/kernel/debug/" MODULE "/"
+
+/* 0 or an error number below 0: -EEXIST if it is loaded. */
+static inline int load_module(void)
+{
+	int fd = open(MODULE_FILE, O_RDONLY | O_CLOEXEC);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static inline int unload_module(void)
+{
+	return syscall(SYS_delete_module, MODULE, O_NONBLOCK) ? -errno : 0;
+}
+
 /* --- targets --- */
 
 /* What a target can be told to do, @n times. It takes its orders with recv()
@@ -300,6 +324,8 @@ enum op {
 	OP_PARKED, /* let that thread do n times OP_READ */
 	OP_EXEC, /* exec this program again, as a target */
 	OP_THREAD_EXEC, /* let a new thread do that */
+	OP_USE_MM, /* let a kernel thread work n times on the target's memory */
+	OP_STEP, /* the same work in the module, without a thread for it */
 	OP_EXIT, /* no answer */
 };
 
@@ -413,6 +439,15 @@ static inline void *parked_thread(void *unused)
 		send(parked_done[1], &n, sizeof(n), 0);
 	}
 	return NULL;
+}
+
+static inline void write_number(const char *path, unsigned int n)
+{
+	char number[12];
+
+	snprintf(number, sizeof(number), "%u", n);
+	if (!write_file(path, number))
+		_exit(1);
 }
 
 static inline int clone_vm_child(void *n)
@@ -529,6 +564,10 @@ static inline void obey(const struct order *order, int sock)
 			       (void *)(intptr_t)sock);
 		pthread_join(thread, NULL);
 		return;
+	case OP_USE_MM:
+		return write_number(MODULE_DIR "use_mm", n);
+	case OP_STEP:
+		return write_number(MODULE_DIR "step", n);
 	case OP_EXIT:
 		_exit(0);
 	}

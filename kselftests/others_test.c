@@ -2,7 +2,8 @@
 /*
  * What others do to a target, or with it, works as before, and is no event of
  * the target: ptrace, process_vm_readv(), /proc, core dumps, the freezer, the OOM
- * killer, CPU hotplug; and io_uring, whose workers are threads of the target.
+ * killer, CPU hotplug; and io_uring, whose workers are threads of the target, and
+ * kernel threads that use its memory, which are not.
  */
 #include "kview_test.h"
 #include <elf.h>
@@ -458,4 +459,22 @@ TEST_F_TIMEOUT(workers, io_uring, TIMEOUT)
 		EXPECT_EQ(0, slots[VIEW].foreign);
 	}
 	EXPECT_LE(1, workers);
+}
+
+/* A kernel thread that has taken the target's mm is not the target. */
+TEST_F_TIMEOUT(others, kthread_use_mm, TIMEOUT)
+{
+	int ret = load_module();
+
+	ASSERT_TRUE(!ret || ret == -EEXIST)
+	{
+		TH_LOG(MODULE_FILE ": %s", strerror(-ret));
+	}
+	works(_metadata, self);
+	ASSERT_TRUE(tell_and_wait(&self->target, OP_USE_MM, 500));
+	same(_metadata, self);
+	/* Its own steps are its own. */
+	ASSERT_TRUE(tell_and_wait(&self->target, OP_STEP, 500));
+	works(_metadata, self);
+	EXPECT_EQ(0, unload_module());
 }

@@ -69,6 +69,29 @@ source_of()
 	esac
 }
 
+# kernel_make NAME [ARG...]: make, for the kernel of that name
+kernel_make()
+{
+	local name=$1
+	shift
+	make_in "$build" "$(source_of "$name")" "$build/$name" "$@"
+}
+
+# make_in BASE TREE OUT [ARG...]: make in a kernel tree. The paths below BASE only
+# count relatively, so that the cache serves any checkout, and the build is the
+# same in each.
+make_in()
+{
+	local base=$1 tree=$2 out=$3
+	shift 3
+	CCACHE_BASEDIR=${base%/build} CCACHE_NOHASHDIR=1 \
+	KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' \
+	KBUILD_BUILD_USER=kview KBUILD_BUILD_HOST=kview KBUILD_BUILD_VERSION=1 \
+		make -C "$tree" O="$out" CC="ccache gcc" HOSTCC="ccache gcc" \
+		LOCALVERSION= \
+		KCFLAGS="-fmacro-prefix-map=../src/$(basename "$tree")/=" "$@"
+}
+
 # kernel_version TREE: as in 6.12.117
 kernel_version()
 {

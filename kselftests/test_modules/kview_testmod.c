@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A module for the tests of kernel views: it comes and goes while there are
+ * views, has sites of static keys, static calls and tracepoints, its own and the
+ * kernel's, and lets a kernel thread work on the memory of whoever asks for it.
+ *
+ * In debugfs, kview_testmod/: written to one of the files, a number says how
+ * often to do it.
+ */
+#include <linux/debugfs.h>
+#include <linux/jump_label.h>
+#include <linux/kstrtox.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#define CREATE_TRACE_POINTS
+#include "kview_testmod_trace.h"
+
+static DEFINE_STATIC_KEY_FALSE(on);
+static struct dentry *dir;
+static int steps;
+
+/* Events that a view may have: kmalloc, kfree, mmap_lock_*. */
+static noinline void step(struct mm_struct *mm)
+{
+	void *object;
+
+	if (static_branch_unlikely(&on))
+		steps++;
+	trace_kview_testmod_step(steps);
+	object = kmalloc(100, GFP_KERNEL);
+	mmap_read_lock(mm);
+	mmap_read_unlock(mm);
+	kfree(object);
+}
+
+struct work {
+	struct mm_struct *mm;
+	int n;
+	const void __user *from;
+	int ret;
+	struct completion done;
+};
+
+static int work_func(void *arg)
+{
+	struct work *work = arg;
+	char byte;
+	int i;
+
+	kthread_use_mm(work->mm);
+	for (i = 0; i < work->n; i++) {
+		step(work->mm);
+		if (copy_from_user(&byte, work->from, 1))
+			work->ret = -EFAULT;
+		/* Away from the view, perhaps, and back. */
+		if (i % 8 == 0)
+			schedule_timeout_interruptible(1);
+	}
+	kthread_unuse_mm(work->mm);
+	complete(&work->done);
+	return 0;
+}
+
+static ssize_t use_mm_write(struct file *file, const char __user *from,
+			    size_t len, loff_t *pos)
+{
+	struct work work = { .mm = current->mm, .from = from };
+	struct task_struct *task;
+	int ret;
+
+	ret = kstrtoint_from_user(from, len, 10, &work.n);
+	if (ret)
+		return ret;
+	init_completion(&work.done);
+	task = kthread_run(work_func, &work, "kview_testmod");
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	/* current is here, so its mm is; the thread is the module's. */
+	wait_for_completion(&work.done);
+	return work.ret ?: len;
+}
+
+static ssize_t step_write(struct file *file, const char __user *from,
+			  size_t len, loff_t *pos)
+{
+	int n, ret;
+
+	ret = kstrtoint_from_user(from, len, 10, &n);
+	if (ret)
+		return ret;
+	while (n-- > 0)
+		step(current->mm);
+	return len;
+}
+
+static const struct file_operations use_mm_fops = {
+	.owner = THIS_MODULE,
+	.write = use_mm_write,
+};
+
+static const struct file_operations step_fops = {
+	.owner = THIS_MODULE,
+	.write = step_write,
+};
+
+static int __init kview_testmod_init(void)
+{
+	dir = debugfs_create_dir("kview_testmod", NULL);
+	debugfs_create_file("use_mm", 0200, dir, NULL, &use_mm_fops);
+	debugfs_create_file("step", 0200, dir, NULL, &step_fops);
+	static_branch_enable(&on);
+	return 0;
+}
+
+static void __exit kview_testmod_exit(void)
+{
+	debugfs_remove(dir);
+	static_branch_disable(&on);
+}
+
+module_init(kview_testmod_init);
+module_exit(kview_testmod_exit);
+MODULE_DESCRIPTION("Tests of kernel views");
+MODULE_LICENSE("GPL");
