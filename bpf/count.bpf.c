@@ -11,8 +11,8 @@
 char LICENSE[] SEC("license") = "GPL";
 
 /*
- * Per CPU and without atomics: hooks run their programs with preemption off,
- * and a program that interrupts itself is not run, but counted as missed.
+ * Per CPU and without atomics: a program stays on its CPU until it ends, and one
+ * that would be run there before that is not run, but counted as missed.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -51,26 +51,25 @@ static __always_inline int count_in(void)
 	return count();
 }
 
-SEC("raw_tp")
-int count_raw(void *ctx)
-{
-	return count();
-}
+/* For the kernel to tell the target's events apart, and to do it in the program. */
+#define COUNT_PROGRAMS(section, event)  \
+	SEC(section)                    \
+	int count_##event(void *ctx)    \
+	{                               \
+		return count();         \
+	}                               \
+	SEC(section)                    \
+	int count_in_##event(void *ctx) \
+	{                               \
+		return count_in();      \
+	}
 
-SEC("tracepoint")
-int count_tp(void *ctx)
-{
-	return count();
-}
-
-SEC("raw_tp")
-int count_in_raw(void *ctx)
-{
-	return count_in();
-}
-
-SEC("tracepoint")
-int count_in_tp(void *ctx)
-{
-	return count_in();
-}
+COUNT_PROGRAMS("raw_tp", raw)
+COUNT_PROGRAMS("tracepoint", tp)
+COUNT_PROGRAMS("kprobe", kprobe) /* kretprobes, too */
+COUNT_PROGRAMS("kprobe.multi", multi)
+/* For a function that is chosen before they are loaded. */
+COUNT_PROGRAMS("fentry", fentry)
+COUNT_PROGRAMS("fexit", fexit)
+/* 0 lets the function run. */
+COUNT_PROGRAMS("fmod_ret", fmod_ret)

@@ -47,14 +47,19 @@ static __always_inline int post(void)
 	return 0;
 }
 
-SEC("raw_tp")
-int post_raw(void *ctx)
-{
-	return post();
-}
+#define POST_PROGRAM(section, event) \
+	SEC(section)                 \
+	int post_##event(void *ctx)  \
+	{                            \
+		return post();       \
+	}
 
-SEC("tracepoint")
-int post_tp(void *ctx)
-{
-	return post();
-}
+POST_PROGRAM("raw_tp", raw)
+POST_PROGRAM("tracepoint", tp)
+POST_PROGRAM("kprobe", kprobe) /* kretprobes, too */
+POST_PROGRAM("kprobe.multi", multi)
+/* For a function that is chosen before they are loaded. */
+POST_PROGRAM("fentry", fentry)
+POST_PROGRAM("fexit", fexit)
+/* 0 lets the function run. */
+POST_PROGRAM("fmod_ret", fmod_ret)

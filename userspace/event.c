@@ -1,21 +1,50 @@
 // SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
-#include <bpf/btf.h>
+#include <ctype.h>
 #include <err.h>
 #include <errno.h>
-#include <stdbool.h>
+#include <fnmatch.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "event.h"
+#include "names.h"
 
 #define MAX_NEAR 3
-#define FORMS "tracepoint:CATEGORY:NAME or rawtracepoint:NAME"
+#define MAX_NAME 600
+#define FORMS                                                                    \
+	"tracepoint:CATEGORY:NAME, rawtracepoint:NAME, or kprobe:, kretprobe:, " \
+	"fentry:, fexit: or fmod_ret: with the name of a function"
 
-static const char tracepoint_prefix[] = "tracepoint:";
-static const char raw_prefix[] = "rawtracepoint:";
-static const char btf_prefix[] = "btf_trace_";
+static const struct {
+	const char *prefix;
+	const char *shorts[2];
+} kinds[NR_EVENT_KINDS] = {
+	[EVENT_TRACEPOINT] = { "tracepoint:", { "t:" } },
+	[EVENT_RAWTRACEPOINT] = { "rawtracepoint:", { "rt:" } },
+	[EVENT_KPROBE] = { "kprobe:", { "k:" } },
+	[EVENT_KRETPROBE] = { "kretprobe:", { "kr:" } },
+	[EVENT_FENTRY] = { "fentry:", { "f:", "kfunc:" } },
+	[EVENT_FEXIT] = { "fexit:", { "fr:", "kretfunc:" } },
+	[EVENT_FMOD_RET] = { "fmod_ret:", {} },
+};
+
+const char *event_prefix(enum event_kind kind)
+{
+	return kinds[kind].prefix;
+}
+
+bool event_is_function(enum event_kind kind)
+{
+	return kind != EVENT_TRACEPOINT && kind != EVENT_RAWTRACEPOINT;
+}
+
+bool event_needs_btf(enum event_kind kind)
+{
+	return kind == EVENT_FENTRY || kind == EVENT_FEXIT ||
+	       kind == EVENT_FMOD_RET;
+}
 
 static bool has_prefix(const char *s, const char *prefix)
 {
@@ -30,14 +59,32 @@ static const char *base_name(const char *text)
 	return colon ? colon + 1 : text;
 }
 
+bool event_has_kind(const char *text, enum event_kind *kind, const char **rest)
+{
+	const char *prefix;
+	size_t i, j;
+
+	for (i = 0; i < NR_EVENT_KINDS; i++) {
+		prefix = kinds[i].prefix;
+		for (j = 0; prefix; j++) {
+			if (has_prefix(text, prefix)) {
+				*kind = i;
+				*rest = text + strlen(prefix);
+				return true;
+			}
+			prefix = j < 2 ? kinds[i].shorts[j] : NULL;
+		}
+	}
+	return false;
+}
+
 /* The part of a name after the kind. */
 static const char *without_kind(const char *text)
 {
-	if (has_prefix(text, tracepoint_prefix))
-		return text + strlen(tracepoint_prefix);
-	if (has_prefix(text, raw_prefix))
-		return text + strlen(raw_prefix);
-	return text;
+	enum event_kind kind;
+	const char *rest;
+
+	return event_has_kind(text, &kind, &rest) ? rest : text;
 }
 
 /*
@@ -85,6 +132,7 @@ struct nearest {
 	const char *text; /* the whole name that was not found */
 	const char *wanted; /* the same without the kind */
 	size_t limit;
+	bool spelled_alike; /* that they contain it is not enough */
 	size_t n;
 	struct {
 		char *text;
@@ -105,7 +153,7 @@ static size_t score(const struct nearest *near, const char *candidate)
 		whole = base;
 	/* Less near than any that is spelled alike: what contains the word. */
 	if (whole > near->limit && strlen(wanted) >= 3 &&
-	    strstr(base_name(text), wanted))
+	    !near->spelled_alike && strstr(base_name(text), wanted))
 		return near->limit + strlen(text);
 	return whole <= near->limit ? whole : SIZE_MAX;
 }
@@ -137,83 +185,37 @@ static void offer(struct nearest *near, const char *text)
 	near->n++;
 }
 
-/*
- * Call visit(text, arg) for each tracepoint of the kernel, with the kind in
- * front, until it returns true. False if the names cannot be had.
- */
-typedef bool (*visit_fn)(const char *text, void *arg);
-
-static bool each_tracepoint(visit_fn visit, void *arg)
-{
-	static const char *const paths[] = {
-		"/sys/kernel/tracing/available_events",
-		"/sys/kernel/debug/tracing/available_events",
-	};
-	char line[256], text[sizeof(tracepoint_prefix) + sizeof(line)];
-	FILE *file = NULL;
-	size_t i;
-
-	for (i = 0; !file && i < sizeof(paths) / sizeof(paths[0]); i++)
-		file = fopen(paths[i], "re");
-	if (!file)
-		return false;
-	while (fgets(line, sizeof(line), file)) {
-		line[strcspn(line, "\n")] = '\0';
-		snprintf(text, sizeof(text), "%s%s", tracepoint_prefix, line);
-		if (visit(text, arg))
-			break;
-	}
-	fclose(file);
-	return true;
-}
-
-static bool each_raw_tracepoint(visit_fn visit, void *arg)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	const struct btf_type *type;
-	char text[256];
-	const char *name;
-	__u32 i;
-
-	if (!btf)
-		return false;
-	for (i = 1; i < btf__type_cnt(btf); i++) {
-		type = btf__type_by_id(btf, i);
-		if (!btf_is_typedef(type))
-			continue;
-		name = btf__name_by_offset(btf, type->name_off);
-		if (!name || !has_prefix(name, btf_prefix))
-			continue;
-		snprintf(text, sizeof(text), "%s%s", raw_prefix,
-			 name + strlen(btf_prefix));
-		if (visit(text, arg))
-			break;
-	}
-	btf__free(btf);
-	return true;
-}
-
 static bool visit_offer(const char *text, void *arg)
 {
 	offer(arg, text);
 	return false;
 }
 
-/* Print the line, with the nearest names of the kinds asked for. */
-static void complain(const char *what, const char *text, const char *hint,
-		     bool tracepoints, bool raw)
+/*
+ * Print the line, with the nearest names of the kinds asked for (bits); wanted is
+ * what they are to be near to, and a part of text.
+ */
+static void complain(const char *what, const char *text, const char *wanted,
+		     const char *hint, unsigned int wanted_kinds)
 {
-	struct nearest near = { .text = text, .wanted = without_kind(text) };
-	char list[MAX_NEAR * 256] = "";
+	struct nearest near = { .text = text, .wanted = wanted };
+	char list[MAX_NEAR * MAX_NAME] = "";
 	size_t i, len = 0;
 
-	near.limit = strlen(base_name(text)) / 3;
-	if (near.limit < 2)
-		near.limit = 2;
-	if (tracepoints && !each_tracepoint(visit_offer, &near) && !raw)
-		hint = "tracefs is not mounted on /sys/kernel/tracing";
-	if (raw)
-		each_raw_tracepoint(visit_offer, &near);
+	near.limit = strlen(base_name(wanted)) / 3;
+	if (near.limit < 1)
+		near.limit = 1;
+	for (i = 0; *base_name(wanted) && i < NR_EVENT_KINDS; i++) {
+		if (!(wanted_kinds & 1U << i))
+			continue;
+		/* Nearly any word is a part of one of so many functions. */
+		near.spelled_alike = event_is_function(i) &&
+				     wanted_kinds != 1U << i;
+		if (names_visit(i, visit_offer, &near) &&
+		    wanted_kinds == 1U << i && i != EVENT_RAWTRACEPOINT &&
+		    !event_needs_btf(i))
+			hint = "tracefs is not mounted on /sys/kernel/tracing";
+	}
 	for (i = 0; i < near.n; i++) {
 		/* Next to a good one, a bad one is noise. */
 		if (near.v[i].score > near.v[0].score + 1)
@@ -229,70 +231,102 @@ static void complain(const char *what, const char *text, const char *hint,
 		free(near.v[i].text);
 }
 
+void event_suggest(const char *what, const char *text, const char *hint)
+{
+	unsigned int wanted_kinds = 1U << EVENT_TRACEPOINT |
+				    1U << EVENT_RAWTRACEPOINT;
+	const char *rest = text;
+	enum event_kind kind;
+
+	/* kprobe: stands for all kinds that are for functions. */
+	if (!event_has_kind(text, &kind, &rest))
+		wanted_kinds |= 1U << EVENT_KPROBE;
+	else if (event_is_function(kind))
+		wanted_kinds = 1U << kind;
+	complain(what, text, rest, hint, wanted_kinds);
+}
+
 static int misspelled(const char *text)
 {
-	complain("bad event", text, "an event is " FORMS, true, true);
+	event_suggest("bad event", text, "an event is " FORMS);
 	return -EINVAL;
+}
+
+/* CATEGORY:NAME, of which one is cut off here. */
+static int parse_tracepoint(struct event *event, char *name)
+{
+	char *colon = strchr(name, ':');
+
+	if (!colon || colon == name)
+		return misspelled(event->text);
+	*colon = '\0';
+	event->category = name;
+	event->name = colon + 1;
+	return 0;
+}
+
+/* FUNCTION, FUNCTION+OFFSET or PATTERN. */
+static int parse_function(struct event *event, char *name)
+{
+	char *plus = strchr(name, '+'), *end;
+
+	event->is_pattern = strpbrk(name, "*?[]");
+	if (!plus)
+		return 0;
+	if (event->kind != EVENT_KPROBE || event->is_pattern) {
+		warnx("event '%s': only kprobe: with one function takes an offset",
+		      event->text);
+		return -EINVAL;
+	}
+	errno = 0;
+	event->offset = strtoul(plus + 1, &end, 0);
+	if (errno || *end || !isdigit((unsigned char)plus[1])) {
+		warnx("bad event '%s': an offset is a number of bytes, such as 0x10",
+		      event->text);
+		return -EINVAL;
+	}
+	*plus = '\0';
+	return 0;
 }
 
 static int event_parse(struct event *event, const char *text)
 {
-	const char *prefix, *rest;
+	const char *rest, *prefix;
+	int len, ret = 0;
 	char *name;
 
-	if (has_prefix(text, tracepoint_prefix) || has_prefix(text, "t:")) {
-		event->kind = EVENT_TRACEPOINT;
-		prefix = tracepoint_prefix;
-	} else if (has_prefix(text, raw_prefix) || has_prefix(text, "rt:")) {
-		event->kind = EVENT_RAWTRACEPOINT;
-		prefix = raw_prefix;
-	} else {
+	memset(event, 0, sizeof(*event));
+	if (!event_has_kind(text, &event->kind, &rest))
 		return misspelled(text);
-	}
-	rest = strchr(text, ':') + 1;
-	if (strpbrk(rest, "*?[]")) {
-		warnx("event '%s': no patterns here, name each event", text);
+	if (strpbrk(rest, "*?[]") && event->kind != EVENT_KPROBE &&
+	    event->kind != EVENT_KRETPROBE) {
+		warnx("event '%s': no patterns here, name each event (kprobe: and kretprobe: take them)",
+		      text);
 		return -EINVAL;
 	}
 
-	if (asprintf(&event->text, "%s%s", prefix, rest) < 0) {
+	/* Behind the text there is a copy of what follows the kind, to be cut. */
+	prefix = event_prefix(event->kind);
+	len = asprintf(&event->text, "%s%s%c%s", prefix, rest, '\0', rest);
+	if (len < 0) {
+		event->text = NULL;
 		warn("event '%s'", text);
 		return -ENOMEM;
 	}
-	name = event->text + strlen(prefix);
+	name = event->text + len - strlen(rest);
 	event->category = "";
 	event->name = name;
-	if (event->kind == EVENT_TRACEPOINT) {
-		/* Split a copy behind the text: category NUL name NUL. */
-		size_t len = strlen(event->text) + 1, room = strlen(name) + 1;
-		char *both = realloc(event->text, len + room), *colon;
-
-		if (!both) {
-			warn("event '%s'", text);
-			goto bad;
-		}
-		event->text = both;
-		name = both + len;
-		strcpy(name, both + strlen(prefix));
-		colon = strchr(name, ':');
-		if (!colon || colon == name) {
-			misspelled(event->text);
-			goto bad;
-		}
-		*colon = '\0';
-		event->category = name;
-		event->name = colon + 1;
+	if (event->kind == EVENT_TRACEPOINT)
+		ret = parse_tracepoint(event, name);
+	else if (event_is_function(event->kind))
+		ret = parse_function(event, name);
+	if (!ret && (!*event->name || strchr(event->name, ':')))
+		ret = misspelled(event->text);
+	if (ret) {
+		free(event->text);
+		event->text = NULL;
 	}
-	if (!*event->name || strchr(event->name, ':')) {
-		misspelled(event->text);
-		goto bad;
-	}
-	return 0;
-
-bad:
-	free(event->text);
-	event->text = NULL;
-	return -EINVAL;
+	return ret;
 }
 
 int event_list_add(struct event_list *list, const char *arg)
@@ -325,8 +359,10 @@ void event_list_free(struct event_list *list)
 {
 	size_t i;
 
-	for (i = 0; i < list->n; i++)
+	for (i = 0; i < list->n; i++) {
 		free(list->v[i].text);
+		free(list->v[i].addrs);
+	}
 	free(list->v);
 	list->v = NULL;
 	list->n = 0;
@@ -358,17 +394,84 @@ static bool visit_lookup_raw(const char *text, void *arg)
 	return lookup->found;
 }
 
-int event_check(const struct event *event)
+static bool visit_lookup_function(const struct function *function, void *arg)
+{
+	struct lookup *lookup = arg;
+
+	lookup->found = !strcmp(function->name, lookup->event->name);
+	return lookup->found;
+}
+
+/* Functions of a pattern. */
+struct matches {
+	struct event *event;
+	size_t room;
+	bool failed;
+};
+
+static bool visit_match(const struct function *function, void *arg)
+{
+	struct matches *matches = arg;
+	struct event *event = matches->event;
+	unsigned long *addrs;
+
+	if (function->in_module || fnmatch(event->name, function->name, 0))
+		return false;
+	if (event->nr_addrs == matches->room) {
+		matches->room = matches->room ? 2 * matches->room : 64;
+		addrs = reallocarray(event->addrs, matches->room,
+				     sizeof(*addrs));
+		if (!addrs) {
+			matches->failed = true;
+			return true;
+		}
+		event->addrs = addrs;
+	}
+	event->addrs[event->nr_addrs++] = function->addr;
+	return false;
+}
+
+/*
+ * By address, as several functions may have one name; and not in modules, as
+ * views have none of theirs, and every filter is to count the same.
+ */
+static int find_matches(struct event *event)
+{
+	struct matches matches = { .event = event };
+	int ret = functions_visit(true, visit_match, &matches);
+
+	if (ret) {
+		warnx("event '%s': patterns need available_filter_functions_addrs in tracefs (Linux 6.5 or later, run as root)",
+		      event->text);
+		return ret;
+	}
+	if (matches.failed) {
+		warn("event '%s'", event->text);
+		return -ENOMEM;
+	}
+	if (!event->nr_addrs) {
+		event_unknown(event);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+int event_check(struct event *event)
 {
 	struct lookup lookup = { .event = event };
 
-	if (event->kind == EVENT_TRACEPOINT) {
-		if (!each_tracepoint(visit_lookup, &lookup))
+	if (event->is_pattern)
+		return find_matches(event);
+	if (event_is_function(event->kind)) {
+		if (functions_visit(false, visit_lookup_function, &lookup))
+			return 0;
+	} else if (event->kind == EVENT_TRACEPOINT) {
+		if (names_visit(event->kind, visit_lookup, &lookup))
 			return 0;
 	} else {
-		each_tracepoint(visit_lookup_raw, &lookup);
+		names_visit(EVENT_TRACEPOINT, visit_lookup_raw, &lookup);
 		if (!lookup.found &&
-		    !each_raw_tracepoint(visit_lookup, &lookup))
+		    names_visit(event->kind, visit_lookup, &lookup))
 			return 0;
 	}
 	if (lookup.found)
@@ -377,12 +480,39 @@ int event_check(const struct event *event)
 	return -ENOENT;
 }
 
+static void function_unknown(const struct event *event)
+{
+	struct lookup lookup = { .event = event };
+
+	functions_visit(false, visit_lookup_function, &lookup);
+	if (lookup.found && event_needs_btf(event->kind))
+		warnx("event '%s': the kernel's BTF does not describe this function: use kprobe:%s or kretprobe:%s",
+		      event->text, event->name, event->name);
+	else if (!lookup.found && function_exists(event->name))
+		warnx("event '%s': the kernel does not let this function be traced (available_filter_functions in tracefs has those it does)",
+		      event->text);
+	else
+		complain("unknown event", event->text, event->name,
+			 "the kernel has no function of that name",
+			 1U << event->kind);
+}
+
 void event_unknown(const struct event *event)
 {
-	bool raw = event->kind == EVENT_RAWTRACEPOINT;
+	const char *hint;
 
-	complain("unknown event", event->text,
-		 raw ? "the kernel has no raw tracepoint of that name" :
-		       "see available_events in tracefs for those there are",
-		 !raw, raw);
+	if (event->is_pattern) {
+		warnx("event '%s': no function of the kernel matches (kview list-events shows those there are)",
+		      event->text);
+		return;
+	}
+	if (event_is_function(event->kind)) {
+		function_unknown(event);
+		return;
+	}
+	hint = event->kind == EVENT_RAWTRACEPOINT ?
+		       "the kernel has no raw tracepoint of that name" :
+		       "see available_events in tracefs for those there are";
+	complain("unknown event", event->text, without_kind(event->text), hint,
+		 1U << event->kind);
 }

@@ -60,13 +60,68 @@ int check_programs_see_all(void)
 	return 0;
 }
 
+/* Of the program for an event, without what it has in front. */
+static const char *program_name(const struct event *event)
+{
+	if (event->is_pattern)
+		return "multi";
+	switch (event->kind) {
+	case EVENT_TRACEPOINT:
+		return "tp";
+	case EVENT_RAWTRACEPOINT:
+		return "raw";
+	case EVENT_FENTRY:
+		return "fentry";
+	case EVENT_FEXIT:
+		return "fexit";
+	case EVENT_FMOD_RET:
+		return "fmod_ret";
+	default:
+		return "kprobe";
+	}
+}
+
+int counter_choose_program(struct counter *counter, struct bpf_object *object,
+			   const char *prefix)
+{
+	const struct event *event = counter->event;
+	struct bpf_program *prog;
+	char name[64];
+	bool chosen;
+	int ret;
+
+	snprintf(name, sizeof(name), "%s%s", prefix, program_name(event));
+	bpf_object__for_each_program(prog, object) {
+		chosen = !strcmp(bpf_program__name(prog), name);
+		bpf_program__set_autoload(prog, chosen);
+		if (chosen)
+			counter->prog = prog;
+	}
+	if (!event_needs_btf(event->kind))
+		return 0;
+	ret = bpf_program__set_attach_target(counter->prog, 0, event->name);
+	return ret ? counter_load_failed(counter, -ret) : 0;
+}
+
+/* One line for each error that a load is known to end with. */
 int counter_load_failed(const struct counter *counter, int error)
 {
+	const struct event *event = counter->event;
+	bool btf = event_needs_btf(event->kind);
+
 	if (error == EPERM || error == EACCES) {
 		warnx("no permission to load a BPF program: " NEED_CAPS);
+	} else if (btf && (error == ENOENT || error == ESRCH)) {
+		event_unknown(event);
+	} else if (event->kind == EVENT_FMOD_RET && error == EINVAL) {
+		warnx("%s: the kernel does not let the result of this function be modified (kview list-events 'fmod_ret:*' shows those it does): use fentry:%s",
+		      event->text, event->name);
+	} else if (btf && error == EINVAL) {
+		warnx("%s: the kernel does not let a BPF trampoline be attached to this function: use kprobe:%s or kretprobe:%s",
+		      event->text, event->name, event->name);
 	} else {
 		errno = error;
-		warn("%s: cannot load the BPF program", counter->event->text);
+		warn("%s: cannot load the BPF program", event->text);
 	}
 	return -error;
 }
@@ -75,14 +130,32 @@ int counter_load_failed(const struct counter *counter, int error)
 int counter_attach_failed(const struct counter *counter, int error,
 			  const struct target *target)
 {
-	const char *text = counter->event->text;
+	const struct event *event = counter->event;
+	const char *text = event->text, *name = event->name;
 	char whom[32] = "one of the processes";
 
 	if (target && target->pid)
 		snprintf(whom, sizeof(whom), "process %d", target->pid);
 	switch (error) {
 	case ENOENT:
-		event_unknown(counter->event);
+		event_unknown(event);
+		break;
+	case EINVAL:
+		if (!event_is_function(event->kind))
+			goto other;
+		warnx("%s: the kernel does not let a probe be set there (the kernel log may say why)",
+		      text);
+		break;
+	case EILSEQ:
+		warnx("%s: no instruction of the function begins there", text);
+		break;
+	case EADDRNOTAVAIL:
+		if (!event_is_function(event->kind) || event->is_pattern)
+			goto other;
+		/* A pattern that matches this one name. */
+		warnx("%s: the kernel has several functions of this name: use %s%.*s[%c] for all of them",
+		      text, event_prefix(event->kind), (int)strlen(name) - 1,
+		      name, name[strlen(name) - 1]);
 		break;
 	case EPERM:
 	case EACCES:
@@ -120,6 +193,43 @@ other:
 	return -error;
 }
 
+struct bpf_link *counter_attach(const struct counter *counter, __u32 pid,
+				__u32 view_flags)
+{
+	const struct event *event = counter->event;
+	bool retprobe = event->kind == EVENT_KRETPROBE;
+	LIBBPF_OPTS(bpf_tracepoint_opts, tp_opts, .pid = pid,
+		    .view_flags = view_flags);
+	LIBBPF_OPTS(bpf_raw_tracepoint_opts, raw_opts, .pid = pid,
+		    .view_flags = view_flags);
+	LIBBPF_OPTS(bpf_kprobe_opts, kprobe_opts, .offset = event->offset,
+		    .retprobe = retprobe, .pid = pid, .view_flags = view_flags);
+	LIBBPF_OPTS(bpf_kprobe_multi_opts, multi_opts, .addrs = event->addrs,
+		    .cnt = event->nr_addrs, .retprobe = retprobe, .pid = pid,
+		    .view_flags = view_flags);
+	LIBBPF_OPTS(bpf_trace_opts, trace_opts, .pid = pid,
+		    .view_flags = view_flags);
+
+	if (event->is_pattern)
+		return bpf_program__attach_kprobe_multi_opts(counter->prog,
+							     NULL, &multi_opts);
+	switch (event->kind) {
+	case EVENT_TRACEPOINT:
+		return bpf_program__attach_tracepoint_opts(
+			counter->prog, event->category, event->name, &tp_opts);
+	case EVENT_RAWTRACEPOINT:
+		return bpf_program__attach_raw_tracepoint_opts(
+			counter->prog, event->name, &raw_opts);
+	case EVENT_KPROBE:
+	case EVENT_KRETPROBE:
+		return bpf_program__attach_kprobe_opts(
+			counter->prog, event->name, &kprobe_opts);
+	default:
+		return bpf_program__attach_trace_opts(counter->prog,
+						      &trace_opts);
+	}
+}
+
 int counter_link(struct counter *counter, struct bpf_link *link, int error,
 		 const struct target *target)
 {
@@ -142,15 +252,8 @@ int counter_link(struct counter *counter, struct bpf_link *link, int error,
 int counter_attach_all(struct filter *filter __attribute__((unused)),
 		       struct counter *counter)
 {
-	const struct event *event = counter->event;
-	struct bpf_link *link;
+	struct bpf_link *link = counter_attach(counter, 0, 0);
 
-	if (event->kind == EVENT_TRACEPOINT)
-		link = bpf_program__attach_tracepoint(
-			counter->prog, event->category, event->name);
-	else
-		link = bpf_program__attach_raw_tracepoint(counter->prog,
-							  event->name);
 	return counter_link(counter, link, errno, NULL);
 }
 
@@ -182,8 +285,9 @@ int counter_sum(const struct bpf_map *map, __u64 *sum)
 }
 
 /*
- * Wait until no CPU is in a program that it entered before: hooks run them with
- * preemption off, so that to wait for an RCU grace period is to wait for them.
+ * Wait until no CPU is in a program that it entered before: hooks run them in
+ * RCU read-side critical sections, if not with preemption off, so that to wait
+ * for a grace period is to wait for them.
  */
 static void wait_for_programs(void)
 {
@@ -191,11 +295,35 @@ static void wait_for_programs(void)
 		usleep(100 * 1000);
 }
 
+/* Events that the hook of a link could not hand to the program. */
+static __u64 link_missed(const struct bpf_link *link)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	if (bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len))
+		return 0;
+	switch (info.type) {
+	case BPF_LINK_TYPE_KVIEW:
+		return info.kview.missed;
+	case BPF_LINK_TYPE_KPROBE_MULTI:
+		return info.kprobe_multi.missed;
+	case BPF_LINK_TYPE_PERF_EVENT:
+		if (info.perf_event.type == BPF_PERF_EVENT_KPROBE ||
+		    info.perf_event.type == BPF_PERF_EVENT_KRETPROBE)
+			return info.perf_event.kprobe.missed;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
 static int counter_read(struct filter *filter, struct counter *counter,
 			struct tally *tally)
 {
 	struct bpf_prog_info info = {};
 	__u32 len = sizeof(info);
+	size_t i;
 	int ret;
 
 	ret = filter->ops->read(filter, counter, tally);
@@ -207,7 +335,9 @@ static int counter_read(struct filter *filter, struct counter *counter,
 		     counter->event->text);
 		return -errno;
 	}
-	tally->lost += info.recursion_misses;
+	tally->lost += info.recursion_misses + counter->missed;
+	for (i = 0; i < counter->nr_links; i++)
+		tally->lost += link_missed(counter->links[i]);
 	return 0;
 }
 
@@ -279,6 +409,7 @@ void filter_poll(struct filter *filter)
 static void detach(struct filter *filter)
 {
 	struct counter *counter;
+	struct bpf_link *link;
 	size_t i;
 
 	if (filter->detached)
@@ -288,8 +419,11 @@ static void detach(struct filter *filter)
 		filter->ops->stop(filter);
 	for (i = 0; i < filter->events->n; i++) {
 		counter = &filter->counters[i];
-		while (counter->nr_links)
-			bpf_link__destroy(counter->links[--counter->nr_links]);
+		while (counter->nr_links) {
+			link = counter->links[--counter->nr_links];
+			counter->missed += link_missed(link);
+			bpf_link__destroy(link);
+		}
 		free(counter->links);
 		counter->links = NULL;
 	}

@@ -20,24 +20,11 @@ static void count_unload(struct filter *filter __attribute__((unused)),
 /* Open the object, with one of its programs to be loaded. */
 static int count_open(struct counter *counter, bool in)
 {
-	bool raw = counter->event->kind == EVENT_RAWTRACEPOINT;
-	struct count_bpf *skel;
-
-	skel = count_bpf__open();
-	if (!skel)
+	counter->count = count_bpf__open();
+	if (!counter->count)
 		return counter_load_failed(counter, errno);
-	counter->count = skel;
-	bpf_program__set_autoload(skel->progs.count_raw, !in && raw);
-	bpf_program__set_autoload(skel->progs.count_tp, !in && !raw);
-	bpf_program__set_autoload(skel->progs.count_in_raw, in && raw);
-	bpf_program__set_autoload(skel->progs.count_in_tp, in && !raw);
-	if (in)
-		counter->prog = raw ? skel->progs.count_in_raw :
-				      skel->progs.count_in_tp;
-	else
-		counter->prog = raw ? skel->progs.count_raw :
-				      skel->progs.count_tp;
-	return 0;
+	return counter_choose_program(counter, counter->count->obj,
+				      in ? "count_in_" : "count_");
 }
 
 static int count_load(struct filter *filter __attribute__((unused)),
@@ -90,22 +77,6 @@ static int view_check(void)
 	}
 }
 
-static struct bpf_link *view_link(const struct counter *counter,
-				  const struct target *target, __u32 view_flags)
-{
-	const struct event *event = counter->event;
-	LIBBPF_OPTS(bpf_tracepoint_opts, tp_opts, .pid = target->pidfd,
-		    .view_flags = BPF_F_VIEW_PIDFD | view_flags);
-	LIBBPF_OPTS(bpf_raw_tracepoint_opts, raw_opts, .pid = target->pidfd,
-		    .view_flags = BPF_F_VIEW_PIDFD | view_flags);
-
-	if (event->kind == EVENT_TRACEPOINT)
-		return bpf_program__attach_tracepoint_opts(
-			counter->prog, event->category, event->name, &tp_opts);
-	return bpf_program__attach_raw_tracepoint_opts(counter->prog,
-						       event->name, &raw_opts);
-}
-
 /* The kernel does not tell which of the targets it could not add. */
 static int view_add_failed(const struct counter *counter, int error,
 			   const struct target *targets, size_t n)
@@ -153,7 +124,8 @@ static int view_attach(struct filter *filter, struct counter *counter)
 		      targets[i].pid, targets[i].comm);
 		return -EINVAL;
 	}
-	link = view_link(counter, &targets[0], filter->view_flags);
+	link = counter_attach(counter, targets[0].pidfd,
+			      BPF_F_VIEW_PIDFD | filter->view_flags);
 	ret = counter_link(counter, link, errno, &targets[0]);
 	for (i = 1; !ret && i < n; i += batch) {
 		batch = n - i;

@@ -26,6 +26,7 @@ struct counter {
 	struct bpf_link **links;
 	size_t nr_links;
 	__u64 matched; /* post: events of the targets so far */
+	__u64 missed; /* by hooks, until their links were destroyed */
 	/* When all programs were attached, and at the end. */
 	struct tally base, end;
 };
@@ -64,6 +65,18 @@ extern const struct filter_ops filter_pre;
 extern const struct filter_ops filter_in;
 extern const struct filter_ops filter_post;
 
+/*
+ * Make counter->prog the one of an open object that is for this event, and whose
+ * name has the prefix, and have it alone loaded.
+ */
+int counter_choose_program(struct counter *counter, struct bpf_object *object,
+			   const char *prefix);
+/*
+ * Attach it for one process, in its view, or for all if both are 0. NULL, with
+ * errno set, if that failed: see counter_link().
+ */
+struct bpf_link *counter_attach(const struct counter *counter, __u32 pid,
+				__u32 view_flags);
 /* Attach the program for every process. */
 int counter_attach_all(struct filter *filter, struct counter *counter);
 /*

@@ -30,18 +30,17 @@ static int on_record(void *ctx, void *data, size_t size)
 
 static int post_load(struct filter *filter, struct counter *counter)
 {
-	bool raw = counter->event->kind == EVENT_RAWTRACEPOINT;
 	struct counter *first = &filter->counters[0];
 	struct post_bpf *skel;
-	int ret = 0;
+	int ret;
 
 	skel = post_bpf__open();
 	if (!skel)
 		return counter_load_failed(counter, errno);
 	counter->post = skel;
-	bpf_program__set_autoload(skel->progs.post_raw, raw);
-	bpf_program__set_autoload(skel->progs.post_tp, !raw);
-	counter->prog = raw ? skel->progs.post_raw : skel->progs.post_tp;
+	ret = counter_choose_program(counter, skel->obj, "post_");
+	if (ret)
+		return ret;
 	skel->rodata->event = counter - filter->counters;
 	if (counter != first)
 		ret = bpf_map__reuse_fd(skel->maps.ring,

@@ -13,9 +13,10 @@ static const char doc[] =
 	"\v"
 	"COMMAND is one of:\n"
 	"\n"
-	"  stat    count kernel events of processes, as perf stat does\n"
-	"  list    show the kernel views in the system\n"
-	"  target  add processes to those that a link is for, or take some away\n"
+	"  stat         count kernel events of processes, as perf stat does\n"
+	"  list         show the kernel views in the system\n"
+	"  list-events  show the events that there are to count\n"
+	"  target       add processes to those that a link is for, or take some away\n"
 	"\n"
 	"A kernel view is what one process sees of the kernel's text: a copy of the "
 	"pages with tracing hooks, in its own page tables. A program that is attached "
@@ -39,6 +40,7 @@ static const struct {
 } commands[] = {
 	{ "stat", "kview stat", cmd_stat },
 	{ "list", "kview list", cmd_list },
+	{ "list-events", "kview list-events", cmd_list_events },
 	{ "target", "kview target", cmd_target },
 };
 
@@ -73,13 +75,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			*status = commands[i].run(argc, argv);
 			return 0;
 		}
-		warnx("unknown command '%s': there are stat, list and target (see kview --help)",
+		warnx("unknown command '%s': there are stat, list, list-events and target (see kview --help)",
 		      arg);
 		*(int *)state->input = EXIT_USAGE;
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		warnx("no command given: there are stat, list and target (see kview --help)");
+		warnx("no command given: there are stat, list, list-events and target (see kview --help)");
 		*(int *)state->input = EXIT_USAGE;
 		return 0;
 	default:

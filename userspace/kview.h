@@ -5,6 +5,7 @@
 /* The subcommands, each with an argv of its own; they return the exit status. */
 int cmd_stat(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_list_events(int argc, char **argv);
 int cmd_target(int argc, char **argv);
 
 #define EXIT_FAILED 1

@@ -90,6 +90,32 @@ static int get_info(int fd, struct bpf_link_info *info)
 	return bpf_link_get_info_by_fd(fd, info, &len) ? -errno : 0;
 }
 
+bool link_is_multi(const struct link *link)
+{
+	return link->hook == BPF_KVIEW_HOOK_KPROBE_MULTI ||
+	       link->hook == BPF_KVIEW_HOOK_KRETPROBE_MULTI ||
+	       link->hook == BPF_KVIEW_HOOK_KPROBE_SESSION;
+}
+
+static void set_event(struct link *link, const struct bpf_link_info *info)
+{
+	size_t len = strlen(link->name);
+
+	if (link_is_multi(link))
+		link->nr_functions = info->kview.nr_addrs;
+	else if (link->hook > BPF_KVIEW_HOOK_TRACEPOINT)
+		link->nr_functions = 1;
+	if (info->kview.offset)
+		snprintf(link->name + len, sizeof(link->name) - len, "+%#x",
+			 info->kview.offset);
+	if (link_is_multi(link))
+		snprintf(link->event, sizeof(link->event), "%u function%s",
+			 link->nr_functions,
+			 link->nr_functions == 1 ? "" : "s");
+	else
+		memcpy(link->event, link->name, sizeof(link->event));
+}
+
 /*
  * The number of targets is known before their PIDs are asked for, and may have
  * grown by then. There is room for some more, so that a link whose targets fork
@@ -120,6 +146,8 @@ int link_read(struct link *link, int fd)
 		info.kview.name_len = sizeof(link->name);
 		info.kview.pids = (unsigned long)pids;
 		info.kview.count = room;
+		/* The functions are not asked for, only their number. */
+		info.kview.nr_addrs = 0;
 		ret = get_info(fd, &info);
 		if (ret)
 			free(pids);
@@ -135,6 +163,8 @@ int link_read(struct link *link, int fd)
 	link->defunct = info.kview.flags & BPF_F_KVIEW_DEFUNCT;
 	link->pids = pids;
 	link->nr_pids = info.kview.count;
+	link->missed = info.kview.missed;
+	set_event(link, &info);
 	return 0;
 }
 

@@ -20,8 +20,16 @@ struct link {
 	bool defunct; /* no target is left */
 	__u32 *pids; /* the targets, 0: one that is not seen from here */
 	size_t nr_pids;
-	char name[512]; /* of the hook; KSYM_NAME_LEN of the kernel */
+	__u32 nr_functions; /* that the link is for, 0: a tracepoint */
+	__u64 missed; /* events that the hook could not hand to the program */
+	/* What kview stat -e has after the kind; "" if for several functions. */
+	char name[640];
+	/* The same, or "N functions": for people. */
+	char event[640];
 };
+
+/* Is the hook of a link in several functions? */
+bool link_is_multi(const struct link *link);
 
 /*
  * Open a link by its ID or by the file that it is pinned to. Returns a file

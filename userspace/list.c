@@ -24,6 +24,10 @@ static const char doc[] =
 	"and the command of each target: a process that runs the program. A page is "
 	"counted for each link of a process.\n"
 	"\n"
+	"Families and names are those that kview stat -e takes. The family kprobe.multi "
+	"or kretprobe.multi is a pattern's, kprobe.session that of a program for calls "
+	"and returns; they have the number of functions in place of a name.\n"
+	"\n"
 	"The flags are\n"
 	"\n"
 	"  follow-fork   a process that a target forks becomes a target\n"
@@ -34,7 +38,8 @@ static const char doc[] =
 	"is shown as defunct. A PID of 0 is one that is not seen from this PID namespace.\n"
 	"\n"
 	"With --json: an array with an object for each link, in it link, hook, event, "
-	"cookie, prog, program, follow_fork, task_context, defunct, pages, bytes and "
+	"functions (how many; 0: a tracepoint), missed (events that the hook could not "
+	"hand to the program), cookie, prog, program, follow_fork, task_context, defunct, pages, bytes and "
 	"targets: an array of objects with pid and command.\n";
 
 static const struct argp_option options[] = { { "json", 'j', NULL, 0,
@@ -48,6 +53,14 @@ static const char *hook_name(__u32 hook)
 		[BPF_KVIEW_HOOK_RAW_TRACEPOINT] = "rawtracepoint",
 		[BPF_KVIEW_HOOK_TP_BTF] = "tp_btf",
 		[BPF_KVIEW_HOOK_TRACEPOINT] = "tracepoint",
+		[BPF_KVIEW_HOOK_KPROBE] = "kprobe",
+		[BPF_KVIEW_HOOK_KRETPROBE] = "kretprobe",
+		[BPF_KVIEW_HOOK_KPROBE_MULTI] = "kprobe.multi",
+		[BPF_KVIEW_HOOK_KRETPROBE_MULTI] = "kretprobe.multi",
+		[BPF_KVIEW_HOOK_KPROBE_SESSION] = "kprobe.session",
+		[BPF_KVIEW_HOOK_FENTRY] = "fentry",
+		[BPF_KVIEW_HOOK_FEXIT] = "fexit",
+		[BPF_KVIEW_HOOK_FMOD_RET] = "fmod_ret",
 	};
 
 	if (hook >= sizeof(names) / sizeof(names[0]))
@@ -101,9 +114,14 @@ static void print_link(struct output *out, const struct link *link)
 	output_row(out);
 	output_num(out, "link", link->id);
 	output_str(out, "hook", hook_name(link->hook));
-	output_str(out, "event", link->name);
-	if (output_is_json(out))
+	if (output_is_json(out)) {
+		output_str(out, "event", link->name);
+		output_num(out, "functions", link->nr_functions);
+		output_num(out, "missed", link->missed);
 		output_num(out, "cookie", link->cookie);
+	} else {
+		output_str(out, "event", link->event);
+	}
 	print_program(out, link->prog_id);
 	if (!output_is_json(out))
 		output_str(out, "flags", flag_names(link->view_flags));

@@ -173,11 +173,11 @@ static void blame(struct change *change, const struct link *link, int error)
 		break;
 	case EEXIST:
 		warnx("the program is on %s of %s through another link already (see kview list)",
-		      link->name, whom);
+		      link->event, whom);
 		break;
 	case E2BIG:
 		warnx("too many programs on %s of %s: detach some (see kview list)",
-		      link->name, whom);
+		      link->event, whom);
 		break;
 	default:
 		errno = error;

@@ -39,9 +39,22 @@ static const char doc[] =
 	"been printed, and by a second SIGINT or SIGTERM with SIGKILL. "
 	"Child processes of targets are not waited for.\n"
 	"\n"
-	"EVENT is tracepoint:CATEGORY:NAME or rawtracepoint:NAME, as bpftrace writes "
-	"them (t: and rt: for short), such as tracepoint:syscalls:sys_enter_read or "
-	"rawtracepoint:sched_switch. -e and -p may be repeated, and take comma lists. "
+	"EVENT is one of these, spelled as bpftrace does:\n"
+	"\n"
+	"  tracepoint:CATEGORY:NAME  t:   such as tracepoint:syscalls:sys_enter_read\n"
+	"  rawtracepoint:NAME        rt:  such as rawtracepoint:sched_switch\n"
+	"  kprobe:FUNCTION           k:   calls of a function of the kernel\n"
+	"  kprobe:FUNCTION+OFFSET         an instruction so many bytes into it\n"
+	"  kretprobe:FUNCTION        kr:  returns from it\n"
+	"  fentry:FUNCTION           f:   calls, by way of a BPF trampoline\n"
+	"  fexit:FUNCTION            fr:  returns, likewise\n"
+	"  fmod_ret:FUNCTION              calls, where the result may be modified;\n"
+	"                                 it is not\n"
+	"\n"
+	"With kprobe: and kretprobe: FUNCTION may be a shell pattern ('kprobe:vfs_*'); "
+	"the count is then the sum over all functions of the kernel image that match. "
+	"kfunc: and kretfunc: are fentry: and fexit:. kview list-events shows all events. "
+	"-e and -p may be repeated, and take comma lists. "
 	"The count of an event is the sum over all targets.\n"
 	"\n"
 	"FILTER says who tells the targets' events from all others, and at what price "
@@ -75,7 +88,8 @@ static const char doc[] =
 	"EXAMPLES\n"
 	"\n"
 	"  kview stat -e tracepoint:syscalls:sys_enter_read -- cat /etc/passwd\n"
-	"  kview stat -p 512,513 -e rt:sched_switch,rt:sys_enter --duration 10\n";
+	"  kview stat -p 512,513 -e rt:sched_switch,rt:sys_enter --duration 10\n"
+	"  kview stat -p 512 -e 'kprobe:vfs_*,fexit:tcp_sendmsg' --duration 10\n";
 
 enum {
 	OPT_FILTER = 0x100,
