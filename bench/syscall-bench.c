@@ -36,7 +36,6 @@
 #include <x86intrin.h>
 #include <linux/bpf.h>
 #include <linux/futex.h>
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "demo_printk.skel.h"
 
@@ -52,10 +51,24 @@ enum filter { FILTER_NONE, FILTER_POST, FILTER_IN, FILTER_PRE, FILTER_VIEW };
 static const char *const filter_names[] = { "none", "post", "in", "pre",
 					    "view" };
 
-enum program { PROGRAM_PRINTK, PROGRAM_COUNT, PROGRAM_RAW };
-static const char *const program_names[] = { "printk", "count", "raw" };
+enum program {
+	PROGRAM_PRINTK,
+	PROGRAM_COUNT,
+	PROGRAM_RAW,
+	PROGRAM_KPROBE,
+	PROGRAM_KRETPROBE,
+	PROGRAM_MULTI,
+	PROGRAM_RETMULTI,
+	PROGRAM_FENTRY,
+	PROGRAM_FEXIT,
+};
 
-/* What is timed; the program is on the entry to event_of[]. */
+static const char *const program_names[] = {
+	"printk",	"count",	   "raw",    "kprobe", "kretprobe",
+	"kprobe.multi", "kretprobe.multi", "fentry", "fexit"
+};
+
+/* What is timed; the program is on the entry to event_of[], or to func_of[]. */
 enum call {
 	CALL_READ,
 	CALL_SENDMSG,
@@ -70,6 +83,9 @@ static const char *const call_names[] = { "read", "sendmsg", "fault", "switch",
 					  "fork", "thread",  "exec" };
 static const char *const event_of[] = { "read", "sendmsg", "read", "read",
 					"read", "read",	   "read" };
+static const char *const func_of[] = { "vfs_read", "__sys_sendmsg", "vfs_read",
+				       "vfs_read", "vfs_read",	    "vfs_read",
+				       "vfs_read" };
 
 /* Who makes the calls, and when. */
 enum role {
@@ -545,7 +561,7 @@ static struct result run_command(struct worker *worker,
 struct attachment {
 	struct demo_printk_bpf *skel;
 	struct bpf_link *link; /* system-wide, or NULL */
-	int view; /* link of the view, or -1 */
+	struct bpf_link *view; /* link of the view, or NULL */
 	pid_t pre; /* process with the pre-eBPF flag, or 0 */
 };
 
@@ -561,65 +577,87 @@ static struct bpf_program *choose(struct demo_printk_bpf *skel)
 			    skel->progs.count_event;
 	case PROGRAM_RAW:
 		return in ? skel->progs.count_raw_in : skel->progs.count_raw;
+	case PROGRAM_KPROBE:
+	case PROGRAM_KRETPROBE:
+		return in ? skel->progs.count_kprobe_in :
+			    skel->progs.count_kprobe;
+	case PROGRAM_MULTI:
+	case PROGRAM_RETMULTI:
+		return in ? skel->progs.count_multi_in :
+			    skel->progs.count_multi;
+	case PROGRAM_FENTRY:
+		return in ? skel->progs.count_fentry_in :
+			    skel->progs.count_fentry;
+	case PROGRAM_FEXIT:
+		return in ? skel->progs.count_fexit_in :
+			    skel->progs.count_fexit;
 	}
 	return NULL;
 }
 
-static int attach_view(struct bpf_program *program, const char *event,
-		       pid_t pid)
+/* For process @pid, in its view; 0: for all. */
+static struct bpf_link *attach_to(struct bpf_program *program, enum call call,
+				  pid_t pid)
 {
-	union bpf_attr attr = {};
-	char hook[64];
+	LIBBPF_OPTS(bpf_tracepoint_opts, tracepoint, .pid = pid);
+	LIBBPF_OPTS(bpf_raw_tracepoint_opts, raw, .pid = pid);
+	LIBBPF_OPTS(bpf_kprobe_opts, kprobe, .pid = pid);
+	LIBBPF_OPTS(bpf_kprobe_multi_opts, multi, .pid = pid);
+	LIBBPF_OPTS(bpf_trace_opts, trace, .pid = pid);
+	const char *func = func_of[call];
+	char event[32];
 
-	if (options.program == PROGRAM_RAW)
-		snprintf(hook, sizeof(hook), "sys_enter");
-	else
-		snprintf(hook, sizeof(hook), "syscalls:%s", event);
-	attr.link_create.prog_fd = bpf_program__fd(program);
-	attr.link_create.attach_type = options.program == PROGRAM_RAW ?
-					       BPF_TRACE_RAW_TP :
-					       BPF_PERF_EVENT;
-	attr.link_create.tracepoint.name = (uintptr_t)hook;
-	attr.link_create.view.pid = pid;
-	return syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
-}
-
-static void attach_global(struct attachment *at, struct bpf_program *program,
-			  const char *event)
-{
-	if (options.program == PROGRAM_RAW)
-		at->link = bpf_program__attach_raw_tracepoint(program,
-							      "sys_enter");
-	else
-		at->link = bpf_program__attach_tracepoint(program, "syscalls",
-							  event);
-	if (!at->link)
-		err(1, "attach to %s", event);
+	switch (options.program) {
+	case PROGRAM_PRINTK:
+	case PROGRAM_COUNT:
+		snprintf(event, sizeof(event), "sys_enter_%s", event_of[call]);
+		return bpf_program__attach_tracepoint_opts(program, "syscalls",
+							   event, &tracepoint);
+	case PROGRAM_RAW:
+		return bpf_program__attach_raw_tracepoint_opts(
+			program, "sys_enter", &raw);
+	case PROGRAM_KPROBE:
+	case PROGRAM_KRETPROBE:
+		kprobe.retprobe = options.program == PROGRAM_KRETPROBE;
+		return bpf_program__attach_kprobe_opts(program, func, &kprobe);
+	case PROGRAM_MULTI:
+	case PROGRAM_RETMULTI:
+		multi.retprobe = options.program == PROGRAM_RETMULTI;
+		multi.syms = &func;
+		multi.cnt = 1;
+		return bpf_program__attach_kprobe_multi_opts(program, NULL,
+							     &multi);
+	case PROGRAM_FENTRY:
+	case PROGRAM_FEXIT:
+		return bpf_program__attach_trace_opts(program, &trace);
+	}
+	return NULL;
 }
 
 static void attach(struct attachment *at, enum call call, pid_t pid)
 {
 	struct bpf_program *program;
-	char event[32];
 
-	*at = (struct attachment){ .view = -1 };
+	*at = (struct attachment){};
 	if (options.filter == FILTER_NONE)
 		return;
-	snprintf(event, sizeof(event), "sys_enter_%s", event_of[call]);
 	at->skel = demo_printk_bpf__open();
 	if (!at->skel)
 		err(1, "BPF programs");
 	at->skel->rodata->target = pid;
+	program = choose(at->skel);
+	if (options.program >= PROGRAM_FENTRY &&
+	    bpf_program__set_attach_target(program, 0, func_of[call]))
+		err(1, "%s", func_of[call]);
 	if (demo_printk_bpf__load(at->skel))
 		err(1, "load BPF programs");
-	program = choose(at->skel);
 
 	if (options.filter == FILTER_VIEW) {
-		at->view = attach_view(program, event, pid);
-		if (at->view < 0 && (errno == EINVAL || errno == EOPNOTSUPP))
+		at->view = attach_to(program, call, pid);
+		if (!at->view && (errno == EINVAL || errno == EOPNOTSUPP))
 			errx(1, "this kernel has no views");
-		if (at->view < 0)
-			err(1, "attach to %s for process %d", event, pid);
+		if (!at->view)
+			err(1, "attach for process %d", pid);
 		if (!options.global_too)
 			return;
 	}
@@ -628,13 +666,14 @@ static void attach(struct attachment *at, enum call call, pid_t pid)
 			err(1, "this is not the pre-eBPF kernel");
 		at->pre = pid;
 	}
-	attach_global(at, program, event);
+	at->link = attach_to(program, call, 0);
+	if (!at->link)
+		err(1, "attach");
 }
 
 static void detach(struct attachment *at)
 {
-	if (at->view >= 0)
-		close(at->view);
+	bpf_link__destroy(at->view);
 	bpf_link__destroy(at->link);
 	if (at->pre && prctl(PR_SET_BPF_TRACED, at->pre, 0, 0, 0))
 		err(1, "prctl");
@@ -720,8 +759,10 @@ static const struct argp_option argp_options[] = {
 	  "what keeps the program to process T (none: attach nothing)", 0 },
 	{ "global-too", 'g', NULL, 0,
 	  "with --filter view: attach for all processes as well", 0 },
-	{ "program", 'p', "printk|count|raw", 0,
-	  "bpf_printk() or a counter on syscalls:sys_enter_*, or a counter on sys_enter",
+	{ "program", 'p',
+	  "printk|count|raw|kprobe|kretprobe|kprobe.multi|kretprobe.multi|fentry|fexit",
+	  0,
+	  "bpf_printk() or a counter on syscalls:sys_enter_*, or a counter on sys_enter, or on a function of the call",
 	  0 },
 	{ "roles", 'R', "untraced,traced,child,exec,detached", 0,
 	  "who makes the calls (untraced,traced)", 0 },

@@ -4,7 +4,7 @@
  * the work of a tracing program, and one that counts, whose cost is the same
  * every time. Each also with a comparison of the PID before.
  *
- * They run on any tracepoint: the loader chooses it.
+ * They run on any tracepoint or function: the loader chooses it.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>
@@ -20,53 +20,33 @@ static bool not_for_us(void)
 	return bpf_get_current_pid_tgid() >> 32 != target;
 }
 
-SEC("tracepoint")
-int printk(void *ctx)
-{
-	bpf_printk("event");
-	return 0;
-}
+/* NAME, and NAME_in, which compares the PID before. */
+/* clang-format off */
+#define PROGRAM(section, name, work)	\
+	SEC(section)			\
+	int name(void *ctx)		\
+	{				\
+		work;			\
+		return 0;		\
+	}				\
+					\
+	SEC(section)			\
+	int name##_in(void *ctx)	\
+	{				\
+		if (!not_for_us())	\
+			work;		\
+		return 0;		\
+	}
+/* clang-format on */
 
-SEC("tracepoint")
-int printk_in(void *ctx)
-{
-	if (not_for_us())
-		return 0;
-	bpf_printk("event");
-	return 0;
-}
-
-SEC("tracepoint")
-int count_event(void *ctx)
-{
-	count++;
-	return 0;
-}
-
-SEC("tracepoint")
-int count_event_in(void *ctx)
-{
-	if (not_for_us())
-		return 0;
-	count++;
-	return 0;
-}
-
-SEC("raw_tracepoint")
-int count_raw(void *ctx)
-{
-	count++;
-	return 0;
-}
-
-SEC("raw_tracepoint")
-int count_raw_in(void *ctx)
-{
-	if (not_for_us())
-		return 0;
-	count++;
-	return 0;
-}
+PROGRAM("tracepoint", printk, bpf_printk("event"))
+PROGRAM("tracepoint", count_event, count++)
+PROGRAM("raw_tracepoint", count_raw, count++)
+PROGRAM("kprobe", count_kprobe, count++)
+PROGRAM("kprobe.multi", count_multi, count++)
+/* The loader chooses the function. */
+PROGRAM("fentry/vfs_read", count_fentry, count++)
+PROGRAM("fexit/vfs_read", count_fexit, count++)
 
 /* On sys_enter: of read() only. */
 SEC("raw_tracepoint")
@@ -74,13 +54,6 @@ int count_read(__u64 *ctx)
 {
 	if (!ctx[1])
 		count++;
-	return 0;
-}
-
-SEC("kprobe")
-int count_kprobe(void *ctx)
-{
-	count++;
 	return 0;
 }
 

@@ -143,6 +143,9 @@ static __always_inline void event(void *ctx, enum side side, __u64 word)
 #define RAW_WORD(ctx) (*(__u64 *)(ctx))
 #define FIELD_WORD(ctx) (*(__u32 *)((ctx) + 8))
 
+/* The first argument of a function: struct pt_regs, di. */
+#define REGS_WORD(ctx) (((__u64 *)(ctx))[14])
+
 #define NAME(prefix, suffix) ___bpf_concat(prefix, suffix)
 
 #define N 0
@@ -195,9 +198,29 @@ static __always_inline void event(void *ctx, enum side side, __u64 word)
 #define HOOK softirq_entry
 #include "oracle_programs.h"
 
+#define FUNCTION vfs_read
+#include "oracle_programs.h"
+#define FUNCTION vfs_write
+#include "oracle_programs.h"
+#define FUNCTION handle_mm_fault
+#include "oracle_programs.h"
+#define FUNCTION __fput
+#include "oracle_programs.h"
+#define FUNCTION do_sys_openat2
+#include "oracle_programs.h"
+#define FUNCTION dequeue_signal
+#include "oracle_programs.h"
+
 /* What others attach to the same hooks meanwhile. */
 SEC("raw_tracepoint")
 int raw_noise(void *ctx)
+{
+	__sync_fetch_and_add(&noises, 1);
+	return 0;
+}
+
+SEC("kprobe")
+int kprobe_noise(void *ctx)
 {
 	__sync_fetch_and_add(&noises, 1);
 	return 0;

@@ -98,11 +98,11 @@ static void note(const char *format, ...)
 
 /* --- hooks --- */
 
-enum kind { RAW, BTF, CLASSIC };
+enum kind { RAW, BTF, CLASSIC, KPROBE, MULTI, FENTRY, FEXIT };
 
 struct hook {
 	enum kind kind;
-	/* "sys_enter"; CATEGORY:NAME if classic */
+	/* "sys_enter"; CATEGORY:NAME if classic; or a function */
 	const char *name;
 	/* How often it is drawn. */
 	unsigned int weight;
@@ -185,7 +185,47 @@ static const struct hook hooks[] = {
 	{ RAW, "io_uring_queue_async_work", 1, LOUD, 0 },
 	{ RAW, "io_uring_complete", 1, LOUD, 0 },
 	{ RAW, "contention_begin", 1, LOUD, 0 },
+	/*
+	 * Functions that interrupts do not call: a kprobe is missed while another
+	 * one runs. No kretprobes, which have a limited number of callers.
+	 */
+	{ KPROBE, "vfs_read", 4, LOUD, 0 },
+	{ KPROBE, "vfs_write", 3, LOUD, 0 },
+	{ KPROBE, "handle_mm_fault", 3, LOUD, 0 },
+	{ KPROBE, "__fput", 2, LOUD, 0 },
+	{ KPROBE, "do_sys_openat2", 2, LOUD, 0 },
+	{ KPROBE, "copy_process", 2, LOUD, 0 },
+	{ KPROBE, "do_exit", 2, LOUD, 0 },
+	{ KPROBE, "exit_files", 2, LOUD, 0 },
+	{ KPROBE, "exit_notify", 1, LOUD, 0 },
+	{ KPROBE, "begin_new_exec", 2, LOUD, 0 },
+	{ KPROBE, "dequeue_signal", 2, LOUD, 0 },
+	{ MULTI, "vfs_read", 4, LOUD, 0 },
+	{ MULTI, "vfs_write", 3, LOUD, 0 },
+	{ MULTI, "handle_mm_fault", 3, LOUD, 0 },
+	{ MULTI, "__fput", 2, LOUD, 0 },
+	{ MULTI, "do_exit", 2, LOUD, 0 },
+	{ MULTI, "exit_files", 2, LOUD, 0 },
+	{ MULTI, "begin_new_exec", 2, LOUD, 0 },
+	{ FENTRY, "vfs_read", 3, LOUD, 0 },
+	{ FENTRY, "vfs_write", 2, LOUD, 0 },
+	{ FENTRY, "handle_mm_fault", 2, LOUD, 0 },
+	{ FENTRY, "__fput", 2, LOUD, 0 },
+	{ FENTRY, "do_sys_openat2", 1, LOUD, 0 },
+	{ FENTRY, "dequeue_signal", 1, LOUD, 0 },
+	{ FEXIT, "vfs_read", 3, LOUD, 0 },
+	{ FEXIT, "vfs_write", 2, LOUD, 0 },
+	{ FEXIT, "handle_mm_fault", 2, LOUD, 0 },
+	{ FEXIT, "__fput", 2, LOUD, 0 },
+	{ FEXIT, "do_sys_openat2", 1, LOUD, 0 },
+	{ FEXIT, "dequeue_signal", 1, LOUD, 0 },
 };
+
+/* Its programs were loaded for it, and are the same for all links. */
+static bool fixed(const struct hook *hook)
+{
+	return hook->kind == BTF || hook->kind == FENTRY || hook->kind == FEXIT;
+}
 
 static const struct hook *draw_hook(uint64_t *random)
 {
@@ -204,7 +244,10 @@ static const struct hook *draw_hook(uint64_t *random)
 
 static const char *name_of(const struct hook *hook)
 {
-	static const char *const kinds[] = { "raw", "tp_btf", "tracepoint" };
+	static const char *const kinds[] = { "raw",	     "tp_btf",
+					     "tracepoint",   "kprobe",
+					     "kprobe.multi", "fentry",
+					     "fexit" };
 	static char name[80];
 
 	snprintf(name, sizeof(name), "%s:%s", kinds[hook->kind], hook->name);
@@ -214,16 +257,18 @@ static const char *name_of(const struct hook *hook)
 static struct bpf_program *program_of(const struct hook *hook,
 				      unsigned int link, enum side side)
 {
+	static const char *const kinds[] = { "raw",    "btf",	"classic",
+					     "kprobe", "multi", "fentry",
+					     "fexit" };
 	static const char *const sides[] = { "view", "oracle" };
 	char name[64];
 
-	if (hook->kind == BTF)
-		snprintf(name, sizeof(name), "btf_%s_%s", sides[side],
-			 hook->name);
+	if (fixed(hook))
+		snprintf(name, sizeof(name), "%s_%s_%s", kinds[hook->kind],
+			 sides[side], hook->name);
 	else
-		snprintf(name, sizeof(name), "%s_%s_%u",
-			 hook->kind == RAW ? "raw" : "classic", sides[side],
-			 link);
+		snprintf(name, sizeof(name), "%s_%s_%u", kinds[hook->kind],
+			 sides[side], link);
 	return bpf_object__find_program_by_name(skel->obj, name);
 }
 
@@ -249,14 +294,38 @@ static int sys_bpf(int command, union bpf_attr *attr)
 static int create_link(struct bpf_program *program, const struct hook *hook,
 		       unsigned int link, uint32_t pid, uint32_t flags)
 {
+	static const enum bpf_attach_type types[] = {
+		BPF_TRACE_RAW_TP, BPF_TRACE_RAW_TP,	  BPF_PERF_EVENT,
+		BPF_PERF_EVENT,	  BPF_TRACE_KPROBE_MULTI, BPF_TRACE_FENTRY,
+		BPF_TRACE_FEXIT
+	};
 	union bpf_attr attr = {};
+	__u64 cookie = link;
 
 	attr.link_create.prog_fd = program ? bpf_program__fd(program) : -1;
-	attr.link_create.attach_type = hook->kind == CLASSIC ? BPF_PERF_EVENT :
-							       BPF_TRACE_RAW_TP;
-	if (hook->kind != BTF)
+	attr.link_create.attach_type = types[hook->kind];
+	switch (hook->kind) {
+	case RAW:
+	case CLASSIC:
 		attr.link_create.tracepoint.name = (uintptr_t)hook->name;
-	attr.link_create.tracepoint.cookie = link;
+		/* fall through */
+	case BTF:
+		attr.link_create.tracepoint.cookie = link;
+		break;
+	case KPROBE:
+		attr.link_create.kprobe.name = (uintptr_t)hook->name;
+		attr.link_create.kprobe.cookie = link;
+		break;
+	case MULTI:
+		attr.link_create.kprobe_multi.syms = (uintptr_t)&hook->name;
+		attr.link_create.kprobe_multi.cookies = (uintptr_t)&cookie;
+		attr.link_create.kprobe_multi.cnt = 1;
+		break;
+	case FENTRY:
+	case FEXIT:
+		attr.link_create.tracing.cookie = link;
+		break;
+	}
 	attr.link_create.view.pid = pid;
 	attr.link_create.view.flags = flags;
 	return sys_bpf(BPF_LINK_CREATE, &attr);
@@ -280,7 +349,10 @@ static struct bpf_link *attach_stock(struct bpf_program *program,
 	LIBBPF_OPTS(bpf_raw_tracepoint_opts, raw, .cookie = link);
 	LIBBPF_OPTS(bpf_trace_opts, btf, .cookie = link);
 	LIBBPF_OPTS(bpf_tracepoint_opts, classic, .bpf_cookie = link);
+	LIBBPF_OPTS(bpf_kprobe_opts, kprobe, .bpf_cookie = link);
+	LIBBPF_OPTS(bpf_kprobe_multi_opts, multi);
 	const char *colon, *name;
+	__u64 cookie = link;
 	char category[64];
 
 	switch (hook->kind) {
@@ -289,7 +361,19 @@ static struct bpf_link *attach_stock(struct bpf_program *program,
 		return bpf_program__attach_raw_tracepoint_opts(program, name,
 							       &raw);
 	case BTF:
+	case FENTRY:
+	case FEXIT:
 		return bpf_program__attach_trace_opts(program, &btf);
+	case KPROBE:
+		return bpf_program__attach_kprobe_opts(program, hook->name,
+						       &kprobe);
+	case MULTI:
+		name = hook->name;
+		multi.syms = &name;
+		multi.cookies = &cookie;
+		multi.cnt = 1;
+		return bpf_program__attach_kprobe_multi_opts(program, NULL,
+							     &multi);
 	case CLASSIC:
 		colon = strchr(hook->name, ':');
 		snprintf(category, sizeof(category), "%.*s",
@@ -649,6 +733,9 @@ static void disturb(uint64_t random)
 			} else if (hook->kind == CLASSIC && !hook->quiet) {
 				noise = attach_stock(skel->progs.classic_noise,
 						     hook, 0);
+			} else if (hook->kind == KPROBE) {
+				noise = attach_stock(skel->progs.kprobe_noise,
+						     hook, 0);
 			}
 			continue;
 		}
@@ -673,7 +760,7 @@ static void disturb(uint64_t random)
 		}
 		do
 			loose_hooks[l] = draw_hook(&random);
-		while (loose_hooks[l]->kind == BTF);
+		while (fixed(loose_hooks[l]));
 		if (has_task_context && !below(&random, 4))
 			flags |= BPF_F_VIEW_TASK_CONTEXT;
 		skel->bss->ever[link][i] = 1;
@@ -726,7 +813,7 @@ static bool hook_exists(const struct hook *hook)
 static bool pair_taken(const struct hook *hook, unsigned int before)
 {
 	for (unsigned int l = 0; l < before; l++)
-		if (hook->kind == BTF && links[l].hook == hook)
+		if (fixed(hook) && links[l].hook == hook)
 			return true;
 	return false;
 }

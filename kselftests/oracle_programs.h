@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The programs of a link, which differ in name from those of all others. To be
- * included, again and again, with N, the number of the link, or HOOK, a hook that
- * has programs of its own.
+ * included, again and again, with N, the number of the link, or HOOK or FUNCTION,
+ * a tracepoint or a function that has programs of its own.
  */
 #ifdef N
 
@@ -20,7 +20,35 @@ int NAME(classic_view_, N)(void *ctx)
 	return 0;
 }
 
+SEC("kprobe")
+int NAME(kprobe_view_, N)(void *ctx)
+{
+	event(ctx, VIEW, REGS_WORD(ctx));
+	return 0;
+}
+
+SEC("kprobe.multi")
+int NAME(multi_view_, N)(void *ctx)
+{
+	event(ctx, VIEW, REGS_WORD(ctx));
+	return 0;
+}
+
 #ifndef NO_ORACLE
+SEC("kprobe")
+int NAME(kprobe_oracle_, N)(void *ctx)
+{
+	event(ctx, ORACLE, REGS_WORD(ctx));
+	return 0;
+}
+
+SEC("kprobe.multi")
+int NAME(multi_oracle_, N)(void *ctx)
+{
+	event(ctx, ORACLE, REGS_WORD(ctx));
+	return 0;
+}
+
 SEC("raw_tracepoint")
 int NAME(raw_oracle_, N)(void *ctx)
 {
@@ -37,6 +65,42 @@ int NAME(classic_oracle_, N)(void *ctx)
 #endif
 
 #undef N
+#elif defined(FUNCTION)
+
+#define SECTION(kind, function) SECTION_OF(kind, function)
+#define SECTION_OF(kind, function) (kind "/" #function)
+
+SEC(SECTION("fentry", FUNCTION))
+int NAME(fentry_view_, FUNCTION)(void *ctx)
+{
+	event(ctx, VIEW, 0);
+	return 0;
+}
+
+SEC(SECTION("fentry", FUNCTION))
+int NAME(fentry_oracle_, FUNCTION)(void *ctx)
+{
+	event(ctx, ORACLE, 0);
+	return 0;
+}
+
+SEC(SECTION("fexit", FUNCTION))
+int NAME(fexit_view_, FUNCTION)(void *ctx)
+{
+	event(ctx, VIEW, 0);
+	return 0;
+}
+
+SEC(SECTION("fexit", FUNCTION))
+int NAME(fexit_oracle_, FUNCTION)(void *ctx)
+{
+	event(ctx, ORACLE, 0);
+	return 0;
+}
+
+#undef SECTION
+#undef SECTION_OF
+#undef FUNCTION
 #else
 
 #define SECTION(hook) SECTION_OF(hook)
