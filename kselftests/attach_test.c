@@ -159,7 +159,7 @@ TEST_F_TIMEOUT(attach, eperm, TIMEOUT)
 			}
 			/* Looked at before type, hook and target. */
 			if (!cases[i].enough &&
-			    (link_create(FD(a_kprobe), 0, "no such", 0, 1 << 30,
+			    (link_create(FD(a_uprobe), 0, "no such", 0, 1 << 30,
 					 0) != -EPERM ||
 			     link_create(FD(raw), BPF_TRACE_RAW_TP, "no such",
 					 0, 1 << 30, 0) != -EPERM))
@@ -177,16 +177,16 @@ TEST_F_TIMEOUT(attach, eperm, TIMEOUT)
 TEST_F_TIMEOUT(attach, eopnotsupp_program_type, TIMEOUT)
 {
 	EXPECT_EQ(-EOPNOTSUPP,
-		  link_create(FD(a_kprobe), BPF_PERF_EVENT,
+		  link_create(FD(a_uprobe), BPF_TRACE_UPROBE_MULTI,
 			      "sched:sched_switch", 0, self->pid, 0));
-	EXPECT_EQ(-EOPNOTSUPP, link_create(FD(an_fentry), BPF_TRACE_FENTRY,
+	EXPECT_EQ(-EOPNOTSUPP, link_create(FD(an_iterator), BPF_TRACE_ITER,
 					   NULL, 0, self->pid, 0));
 	EXPECT_EQ(-EOPNOTSUPP, link_create(FD(a_perf_event), BPF_PERF_EVENT,
 					   NULL, 0, self->pid, 0));
 	EXPECT_EQ(-EOPNOTSUPP, link_create(FD(a_socket_filter), 0, "sys_enter",
 					   0, self->pid, 0));
 	/* Before hook and target. */
-	EXPECT_EQ(-EOPNOTSUPP, link_create(FD(a_kprobe), BPF_PERF_EVENT,
+	EXPECT_EQ(-EOPNOTSUPP, link_create(FD(a_uprobe), BPF_PERF_EVENT,
 					   "no such", 0, 1 << 30, 0));
 }
 

@@ -1,42 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * The programs of the tests. Each link's cookie is the number of a slot, in
- * which its events are counted: a program can be attached many times, and each
- * link is seen apart.
- */
+/* The programs of the tests. */
 #include <stdbool.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-#include "kview_slots.h"
-
-struct slot slots[NR_SLOTS];
-
-/* Events whose cookie is no slot's. */
-__u64 strays;
+#include "kview_event.h"
 
 static __always_inline void add_to_hash(struct slot *slot, __u64 value)
 {
 	slot->hash = (slot->hash ^ value) * 0x100000001b3ULL;
-}
-
-static __always_inline struct slot *event(void *ctx)
-{
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	__u64 cookie = bpf_get_attach_cookie(ctx);
-	struct slot *slot;
-
-	if (cookie >= NR_SLOTS) {
-		__sync_fetch_and_add(&strays, 1);
-		return NULL;
-	}
-	slot = &slots[cookie];
-	if (slot->tgid && tgid != slot->tgid) {
-		if (!slot->filter)
-			__sync_fetch_and_add(&slot->foreign, 1);
-		return NULL;
-	}
-	__sync_fetch_and_add(&slot->count, 1);
-	return slot;
 }
 
 SEC("raw_tracepoint")
@@ -214,7 +185,6 @@ int classic_far(__u64 *ctx)
 	return 0;
 }
 
-/* Of types that views do not support. */
 SEC("kprobe")
 int a_kprobe(void *ctx)
 {
@@ -222,8 +192,16 @@ int a_kprobe(void *ctx)
 	return 0;
 }
 
-SEC("fentry/bpf_fentry_test1")
-int an_fentry(void *ctx)
+/* Of types that views do not support. */
+SEC("uprobe.multi")
+int a_uprobe(void *ctx)
+{
+	event(ctx);
+	return 0;
+}
+
+SEC("iter/task")
+int an_iterator(void *ctx)
 {
 	return 0;
 }

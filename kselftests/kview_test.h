@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -326,6 +327,8 @@ enum op {
 	OP_THREAD_EXEC, /* let a new thread do that */
 	OP_USE_MM, /* let a kernel thread work n times on the target's memory */
 	OP_STEP, /* the same work in the module, without a thread for it */
+	OP_RESULT, /* answer with what read() of n bytes returns */
+	OP_PATCH, /* let the kernel patch its text */
 	OP_EXIT, /* no answer */
 };
 
@@ -521,9 +524,10 @@ static inline void *exec_thread(void *sock)
 	return NULL;
 }
 
-static inline void obey(const struct order *order, int sock)
+static inline void obey(struct order *order, int sock)
 {
 	unsigned int n = order->n;
+	char buffer[64];
 	pthread_t thread;
 
 	switch (order->op) {
@@ -568,6 +572,17 @@ static inline void obey(const struct order *order, int sock)
 		return write_number(MODULE_DIR "use_mm", n);
 	case OP_STEP:
 		return write_number(MODULE_DIR "step", n);
+	case OP_RESULT:
+		order->n = raw_read(zero_fd, buffer,
+				    n < sizeof(buffer) ? n : sizeof(buffer));
+		return;
+	case OP_PATCH:
+		/* A static branch, on and off again. */
+		while (n--) {
+			write_number("/proc/sys/kernel/bpf_stats_enabled", 1);
+			write_number("/proc/sys/kernel/bpf_stats_enabled", 0);
+		}
+		return;
 	case OP_EXIT:
 		_exit(0);
 	}
@@ -673,6 +688,18 @@ static inline bool tell_and_wait(struct target *target, enum op op,
 				 unsigned int n)
 {
 	return tell(target, op, n) && answer(target);
+}
+
+/* What the target's read() of @n bytes returns. */
+static inline int result_of_read(struct target *target, unsigned int n)
+{
+	struct order order = {};
+
+	if (!tell(target, OP_RESULT, n) ||
+	    recv(target->sock, &order, sizeof(order), 0) != sizeof(order))
+		return INT_MIN;
+	settle(target);
+	return order.n;
 }
 
 /* Of a program that was executed with a failure ahead: it has not happened. */

@@ -307,9 +307,10 @@ static int create_link(struct bpf_program *program, const struct hook *hook,
 	switch (hook->kind) {
 	case RAW:
 	case CLASSIC:
-		attr.link_create.tracepoint.name = (uintptr_t)hook->name;
-		/* fall through */
 	case BTF:
+		if (hook->kind != BTF)
+			attr.link_create.tracepoint.name =
+				(uintptr_t)hook->name;
 		attr.link_create.tracepoint.cookie = link;
 		break;
 	case KPROBE:
