@@ -17,7 +17,7 @@ struct pcpu_hot {
 
 extern const struct pcpu_hot pcpu_hot __ksym;
 
-bool bpf_session_is_return(void) __ksym;
-__u64 *bpf_session_cookie(void) __ksym;
+__ksym bool bpf_session_is_return(void);
+__ksym __u64 *bpf_session_cookie(void);
 
 #endif

@@ -15,10 +15,11 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 
-#define CREATE_TRACE_POINTS
-#include "kview_testmod_trace.h"
+DECLARE_TRACE(kview_testmod_step, TP_PROTO(int step), TP_ARGS(step));
+DEFINE_TRACE(kview_testmod_step, TP_PROTO(int step), TP_ARGS(step));
 
 static DEFINE_STATIC_KEY_FALSE(on);
 static struct dentry *dir;
