@@ -1592,6 +1592,17 @@ FIXTURE_TEARDOWN(context)
 	func_bpf__destroy(self->skel);
 }
 
+/*
+ * As agree(), where what was missed is known only of two links together: it may
+ * have been the other's.
+ */
+static bool may_agree(__u64 view, __u64 missed_by_views, __u64 oracle,
+		      __u64 missed_by_oracles)
+{
+	return view <= oracle + missed_by_oracles &&
+	       oracle <= view + missed_by_views;
+}
+
 TEST_F_TIMEOUT(context, task_only, TIMEOUT)
 {
 	struct slot *slots = self->skel->bss->slots;
@@ -1646,14 +1657,15 @@ TEST_F_TIMEOUT(context, task_only, TIMEOUT)
 		missed_oracle =
 			misses(func_oracle(self->skel, as)) - missed_oracle;
 
-		EXPECT_TRUE(agree(slots[VIEW].count, missed_view,
-				  slots[ORACLE].count, missed_oracle))
+		EXPECT_TRUE(may_agree(slots[VIEW].count, missed_view,
+				      slots[ORACLE].count, missed_oracle))
 		{
 			TH_LOG("all: view %llu, oracle %llu", slots[VIEW].count,
 			       slots[ORACLE].count);
 		}
-		EXPECT_TRUE(agree(slots[SECOND_VIEW].count, missed_view,
-				  slots[SECOND_ORACLE].count, missed_oracle))
+		EXPECT_TRUE(may_agree(slots[SECOND_VIEW].count, missed_view,
+				      slots[SECOND_ORACLE].count,
+				      missed_oracle))
 		{
 			TH_LOG("task context: view %llu, oracle %llu",
 			       slots[SECOND_VIEW].count,
