@@ -490,3 +490,113 @@ TEST_F_TIMEOUT(beside, target_attaches, TIMEOUT)
 	EXPECT_EQ(0, own->foreign);
 	close(fd);
 }
+
+/* --- tracepoints behind a static key that they have in common --- */
+
+FIXTURE(behind)
+{
+	struct kview_bpf *skels[2];
+	struct target target;
+	struct target neighbour;
+};
+
+FIXTURE_SETUP(behind)
+{
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	for (int i = 0; i < 2; i++) {
+		self->skels[i] = load_for(NULL);
+		ASSERT_NE(NULL, self->skels[i]);
+	}
+	ASSERT_TRUE(start_target(&self->target));
+	ASSERT_TRUE(start_target(&self->neighbour));
+	settle(&self->target);
+	settle(&self->neighbour);
+}
+
+FIXTURE_TEARDOWN(behind)
+{
+	kill_target(&self->target);
+	kill_target(&self->neighbour);
+	for (int i = 0; i < 2; i++)
+		kview_bpf__destroy(self->skels[i]);
+}
+
+#define FAULTS 50
+
+/*
+ * Each of them, for the process and for everybody, comes and goes at random: one
+ * that stays sees its events, with the key and without.
+ */
+TEST_F_TIMEOUT(behind, page_faults, TIMEOUT)
+{
+	static const struct hook hooks[2] = {
+		{ RAW, "page_fault_user" },
+		{ RAW, "page_fault_kernel" },
+	};
+	struct bpf_link *stocks[2] = {};
+	int views[2] = { -1, -1 };
+	__u64 seen = 0;
+
+	srand(1);
+	for (int step = 0; step < 120; step++) {
+		int i = rand() % 2;
+		struct slot *slots[2];
+
+		if (rand() % 2) {
+			if (views[i] < 0) {
+				views[i] = view(self->skels[i], &hooks[i], VIEW,
+						self->target.pid);
+				ASSERT_LE(0, views[i]);
+			} else {
+				close(views[i]);
+				views[i] = -1;
+			}
+		} else if (!stocks[i]) {
+			stocks[i] =
+				stock(self->skels[i], &hooks[i], STOCK_TARGET);
+			ASSERT_NE(NULL, stocks[i]);
+		} else {
+			bpf_link__destroy(stocks[i]);
+			stocks[i] = NULL;
+		}
+		for (i = 0; i < 2; i++) {
+			slots[i] = self->skels[i]->bss->slots;
+			set_slot(self->skels[i], VIEW, self->target.pid, false);
+			set_slot(self->skels[i], STOCK_TARGET, self->target.pid,
+				 true);
+		}
+		ASSERT_TRUE(tell(&self->neighbour, OP_MMAP, FAULTS));
+		ASSERT_TRUE(tell_and_wait(&self->target, OP_MMAP, FAULTS));
+		ASSERT_TRUE(answer(&self->neighbour));
+		for (i = 0; i < 2; i++) {
+			__u64 own = slots[i][VIEW].count;
+
+			EXPECT_EQ(0, slots[i][VIEW].foreign);
+			if (views[i] < 0)
+				EXPECT_EQ(0, own);
+			/* Without one for everybody, the view enables the key. */
+			if (views[i] >= 0 && !i)
+				EXPECT_LE(FAULTS, own)
+				{
+					TH_LOG("%s, step %d", hooks[i].name,
+					       step);
+				}
+			if (views[i] < 0 || !stocks[i])
+				continue;
+			EXPECT_EQ(slots[i][STOCK_TARGET].count, own)
+			{
+				TH_LOG("%s, step %d", hooks[i].name, step);
+			}
+			seen += own;
+		}
+	}
+	EXPECT_LT(0, seen);
+	for (int i = 0; i < 2; i++) {
+		if (views[i] >= 0)
+			close(views[i]);
+		bpf_link__destroy(stocks[i]);
+	}
+}

@@ -542,19 +542,11 @@ FIXTURE_TEARDOWN(every)
 static bool may_be_refused(const char *name)
 {
 	static const char *const names[] = {
-		/* Enabling them enables a branch elsewhere. */
-		"page_fault_user",
-		"page_fault_kernel",
-		"reschedule_entry",
-		"reschedule_exit",
 		/* In a switch between processes, these fire when the page tables
 		 * are those of one and current is the other.
 		 */
 		"tlb_flush",
 		"x86_fpu_regs_deactivated",
-		"read_msr",
-		"write_msr",
-		"rdpmc",
 		"read_msr",
 		"write_msr",
 		"rdpmc",

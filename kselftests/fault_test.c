@@ -5,7 +5,7 @@
  * are added, and for the fork and exec of targets: they fail, or are traced.
  * Needs a kernel with fault injection.
  */
-#include "kview_test.h"
+#include "func_test.h"
 #include <sys/rseq.h>
 
 #define DEBUGFS "/sys/kernel/debug/"
@@ -209,6 +209,147 @@ TEST_F_TIMEOUT(fault, further_attach, TIMEOUT)
 	close(fd);
 }
 
+/* --- functions --- */
+
+FIXTURE(function)
+{
+	struct func_bpf *skel;
+	struct target target;
+	struct target other;
+};
+
+FIXTURE_VARIANT(function)
+{
+	enum family family;
+	/* of the module, else of the kernel */
+	bool module;
+};
+
+/* clang-format off */
+
+FIXTURE_VARIANT_ADD(function, kprobe) { .family = KPROBE };
+FIXTURE_VARIANT_ADD(function, kretprobe) { .family = KRETPROBE };
+FIXTURE_VARIANT_ADD(function, instruction) { .family = INSTRUCTION };
+FIXTURE_VARIANT_ADD(function, multi) { .family = MULTI };
+FIXTURE_VARIANT_ADD(function, session) { .family = SESSION };
+FIXTURE_VARIANT_ADD(function, fentry) { .family = FENTRY };
+FIXTURE_VARIANT_ADD(function, fexit) { .family = FEXIT };
+FIXTURE_VARIANT_ADD(function, module_kprobe) {
+	.family = KPROBE,
+	.module = true,
+};
+FIXTURE_VARIANT_ADD(function, module_multi_return) {
+	.family = MULTI_RETURN,
+	.module = true,
+};
+FIXTURE_VARIANT_ADD(function, module_fexit) {
+	.family = FEXIT,
+	.module = true,
+};
+
+/* clang-format on */
+
+static const char *name_of(bool module)
+{
+	return module ? "kview_testmod_call" : "__x64_sys_read";
+}
+
+FIXTURE_SETUP(function)
+{
+	const char *reason = no_faults();
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	if (variant->module) {
+		int ret = load_module();
+
+		ASSERT_TRUE(!ret || ret == -EEXIST);
+	}
+	self->skel = load_programs(name_of(variant->module), false, false);
+	ASSERT_NE(NULL, self->skel);
+	ASSERT_TRUE(start_target(&self->target));
+	ASSERT_TRUE(start_target(&self->other));
+	settle(&self->target);
+	settle(&self->other);
+	set_func_slot(self->skel, 0, 0, false);
+}
+
+FIXTURE_TEARDOWN(function)
+{
+	kill_target(&self->target);
+	kill_target(&self->other);
+	func_bpf__destroy(self->skel);
+	for (int i = 0; i < 100 && variant->module && unload_module(); i++)
+		usleep(100000);
+}
+
+/*
+ * Attach to the first process, and then to the second by a link that exists, with
+ * each allocation failing: nothing is attached then, and at last all is.
+ */
+TEST_F_TIMEOUT(function, attach_and_add, TIMEOUT)
+{
+	const char *name = name_of(variant->module);
+	enum op op = variant->module ? OP_CALL : OP_READ;
+	struct slot *slot = &self->skel->bss->slots[0];
+	__u32 pid = self->other.pid;
+	int nth, control, fd = -1;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", gettid());
+	control = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, control);
+	for (int add = 0; add < 2; add++) {
+		for (nth = 1; nth < MOST_ALLOCATIONS; nth++) {
+			long links = nr_links();
+			bool done;
+			int ret;
+
+			fail_nth(control, nth);
+			if (add)
+				ret = link_targets(fd, BPF_LINK_TARGETS_ADD,
+						   &pid, 1, 0);
+			else
+				ret = view_func(self->skel, variant->family,
+						name, 0, self->target.pid);
+			done = not_failed_yet(control);
+			fail_nth(control, 0);
+			if (!add)
+				fd = ret;
+			if (ret >= 0 && done)
+				break;
+			if (ret >= 0 && add)
+				EXPECT_EQ(0,
+					  link_targets(fd, BPF_LINK_TARGETS_DEL,
+						       &pid, 1, 0));
+			if (ret >= 0 && !add)
+				close(fd);
+			if (ret >= 0)
+				continue;
+			EXPECT_EQ(-ENOMEM, ret)
+			{
+				TH_LOG("allocation %d", nth);
+			}
+			EXPECT_EQ(links, nr_links());
+			if (nth % 8 != 1)
+				continue;
+			slot->count = 0;
+			ASSERT_TRUE(tell_and_wait(
+				add ? &self->other : &self->target, op, 10));
+			EXPECT_EQ(0, slot->count);
+		}
+		TH_LOG("%d allocations", nth);
+		EXPECT_LT(5, nth);
+		EXPECT_GT(MOST_ALLOCATIONS, nth);
+	}
+	slot->count = 0;
+	ASSERT_TRUE(tell_and_wait(&self->target, op, 10));
+	ASSERT_TRUE(tell_and_wait(&self->other, op, 10));
+	EXPECT_EQ(20 * events_of(variant->family), slot->count);
+	close(control);
+	close(fd);
+}
+
 /* --- targets that are added --- */
 
 TEST_F_TIMEOUT(fault, added_target, TIMEOUT)
@@ -282,10 +423,12 @@ struct deed {
 FIXTURE(actor)
 {
 	struct kview_bpf *skel;
+	struct func_bpf *funcs;
 	pid_t pid;
 	int sock;
 	int fd;
 	int more;
+	int func_fds[3];
 };
 
 FIXTURE_VARIANT(actor)
@@ -379,6 +522,8 @@ static void act(int sock, int clone_flags, bool executes)
 	_exit(0);
 }
 
+static const enum family actor_families[] = { MULTI, FENTRY, INSTRUCTION };
+
 FIXTURE_SETUP(actor)
 {
 	const struct hook hook = { CLASSIC, "syscalls:sys_enter_read" };
@@ -407,16 +552,29 @@ FIXTURE_SETUP(actor)
 	self->more = view_program_flags(self->skel->progs.raw, &more, 1,
 					self->pid, BPF_F_VIEW_FOLLOW_FORK);
 	ASSERT_LE(0, self->more);
+	self->funcs = load_programs("__x64_sys_read", false, false);
+	ASSERT_NE(NULL, self->funcs);
+	for (int i = 0; i < 3; i++) {
+		enum family family = actor_families[i];
+
+		self->func_fds[i] = view_func_program(
+			func_program(self->funcs, family), family,
+			"__x64_sys_read", i, self->pid, BPF_F_VIEW_FOLLOW_FORK);
+		ASSERT_LE(0, self->func_fds[i]);
+	}
 }
 
 FIXTURE_TEARDOWN(actor)
 {
 	close(self->fd);
 	close(self->more);
+	for (int i = 0; i < 3; i++)
+		close(self->func_fds[i]);
 	kill(self->pid, SIGKILL);
 	waitpid(self->pid, NULL, 0);
 	close(self->sock);
 	kview_bpf__destroy(self->skel);
+	func_bpf__destroy(self->funcs);
 }
 
 /* Whatever has run has been traced. */
@@ -430,6 +588,8 @@ TEST_F_TIMEOUT(actor, traced_or_not_at_all, TIMEOUT)
 		struct deed deed;
 
 		slot->count = 0;
+		for (int i = 0; i < 3; i++)
+			set_func_slot(self->funcs, i, 0, false);
 		ASSERT_EQ(sizeof(nth), send(self->sock, &nth, sizeof(nth), 0));
 		ASSERT_EQ(sizeof(deed),
 			  recv(self->sock, &deed, sizeof(deed), 0))
@@ -456,6 +616,14 @@ TEST_F_TIMEOUT(actor, traced_or_not_at_all, TIMEOUT)
 			EXPECT_LE(READS, slot->count)
 			{
 				TH_LOG("allocation %d", nth);
+			}
+			for (int i = 0; i < 3; i++) {
+				EXPECT_EQ(slot->count,
+					  self->funcs->bss->slots[i].count)
+				{
+					TH_LOG("allocation %d, %s", nth,
+					       family_names[actor_families[i]]);
+				}
 			}
 			ran++;
 		}

@@ -14,9 +14,12 @@
 /* Softirq being served, hard interrupt, NMI. */
 #define INTERRUPT_MASK 0x00ff0100
 
+/* What the handler of an int3 adds. */
+#define INT3_OFFSET 0x00110000
+
 struct context contexts[NR_CONTEXTS];
 
-/* Slots that count events in task context only: an oracle has to ask. */
+/* Which events count. */
 __u8 task_only[NR_CONTEXTS];
 
 /* What programs say that can change what a function returns. */
@@ -29,11 +32,14 @@ __u32 skip_every;
 __u64 user_address;
 __u64 nr_slept;
 
-static __always_inline bool in_interrupt(void)
+static __always_inline bool in_interrupt(__u8 only)
 {
 	const struct pcpu_hot *hot = bpf_this_cpu_ptr(&pcpu_hot);
+	int count = hot->preempt_count;
 
-	return hot->preempt_count & INTERRUPT_MASK;
+	if (only == TASK_ONLY_INT3)
+		count -= INT3_OFFSET;
+	return count & INTERRUPT_MASK;
 }
 
 /* A bit set in any field of any event changes the sum. */
@@ -50,7 +56,8 @@ static __always_inline struct context *context_of(void *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
 
-	if (cookie < NR_CONTEXTS && task_only[cookie] && in_interrupt())
+	if (cookie < NR_CONTEXTS && task_only[cookie] &&
+	    in_interrupt(task_only[cookie]))
 		return NULL;
 	if (!event(ctx) || cookie >= NR_CONTEXTS)
 		return NULL;
@@ -84,6 +91,36 @@ SEC("kprobe")
 int on_kprobe_oracle(__u64 *regs)
 {
 	return on_regs(regs);
+}
+
+/* The namespace of everybody's PIDs. */
+__u64 pid_ns_dev;
+__u64 pid_ns_ino;
+__u64 asked;
+
+/* Calls something that may be hooked itself. */
+static __always_inline void ask_on(__u64 *regs)
+{
+	struct bpf_pidns_info info;
+
+	if (context_of(regs) &&
+	    !bpf_get_ns_current_pid_tgid(pid_ns_dev, pid_ns_ino, &info,
+					 sizeof(info)))
+		__sync_fetch_and_add(&asked, 1);
+}
+
+SEC("kprobe")
+int on_asking(__u64 *regs)
+{
+	ask_on(regs);
+	return 0;
+}
+
+SEC("kprobe")
+int on_asking_oracle(__u64 *regs)
+{
+	ask_on(regs);
+	return 0;
 }
 
 SEC("kprobe.multi")
@@ -264,6 +301,18 @@ int on_each_oracle(__u64 *regs)
 {
 	count_func(regs, SIDE_ORACLE);
 	return 0;
+}
+
+/* --- text --- */
+
+__u64 text_address;
+__u8 text[TEXT_SIZE];
+
+/* As whoever runs it has it. */
+SEC("syscall")
+int read_text(void *ctx)
+{
+	return bpf_probe_read_kernel(text, sizeof(text), (void *)text_address);
 }
 
 /* --- to be refused --- */

@@ -35,6 +35,14 @@ struct context {
 	__u64 returns;
 };
 
+/* Which events of a slot count: an oracle that is to see those in task context has
+ * to ask. In the handler of an int3 everything looks like in that of an NMI.
+ */
+enum { ALL_EVENTS, TASK_ONLY, TASK_ONLY_INT3 };
+
+/* Of everybody's text, as much as the tests look at. */
+#define TEXT_SIZE 4096
+
 /* Functions that are counted apart: the cookie is the number of the function. */
 #define NR_FUNCS 4096
 

@@ -5,401 +5,11 @@
  * of the same program that is attached system-wide at the same time and compares
  * the PID.
  */
-#include "kview_test.h"
+#include "func_test.h"
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
-#include "func.h"
-#include "func.skel.h"
-
-/* --- attaching --- */
-
-enum family {
-	KPROBE,
-	KRETPROBE,
-	MULTI,
-	MULTI_RETURN,
-	SESSION,
-	FENTRY,
-	FEXIT,
-	FMOD_RET,
-	FAMILIES,
-};
-
-static const char *const family_names[] = {
-	"kprobe",	  "kretprobe", "kprobe.multi", "kretprobe.multi",
-	"kprobe.session", "fentry",    "fexit",	       "fmod_ret",
-};
-
-static const __u32 family_hooks[] = {
-	BPF_KVIEW_HOOK_KPROBE,	       BPF_KVIEW_HOOK_KRETPROBE,
-	BPF_KVIEW_HOOK_KPROBE_MULTI,   BPF_KVIEW_HOOK_KRETPROBE_MULTI,
-	BPF_KVIEW_HOOK_KPROBE_SESSION, BPF_KVIEW_HOOK_FENTRY,
-	BPF_KVIEW_HOOK_FEXIT,	       BPF_KVIEW_HOOK_FMOD_RET,
-};
-
-static const int attach_types[] = {
-	BPF_PERF_EVENT,		  BPF_PERF_EVENT,
-	BPF_TRACE_KPROBE_MULTI,	  BPF_TRACE_KPROBE_MULTI,
-	BPF_TRACE_KPROBE_SESSION, BPF_TRACE_FENTRY,
-	BPF_TRACE_FEXIT,	  BPF_MODIFY_RETURN,
-};
-
-/* Is the function chosen when the program is loaded? */
-static bool is_tracing(enum family family)
-{
-	return family >= FENTRY;
-}
-
-/* Load the programs, those that have to know it for @function. */
-static struct func_bpf *load_programs(const char *function, bool fmod_ret,
-				      bool sleepable)
-{
-	struct func_bpf *skel = func_bpf__open();
-	struct bpf_program *program;
-
-	if (!skel)
-		return NULL;
-	bpf_object__for_each_program(program, skel->obj) {
-		bool ret = bpf_program__expected_attach_type(program) ==
-			   BPF_MODIFY_RETURN;
-		bool sleeps =
-			strstr(bpf_program__section_name(program), ".s") &&
-			bpf_program__type(program) == BPF_PROG_TYPE_TRACING;
-
-		if (bpf_program__type(program) != BPF_PROG_TYPE_TRACING)
-			continue;
-		if (!function || (ret && !fmod_ret) || (sleeps && !sleepable)) {
-			bpf_program__set_autoload(program, false);
-			continue;
-		}
-		if (bpf_program__set_attach_target(program, 0, function))
-			goto out_destroy;
-	}
-	if (!func_bpf__load(skel))
-		return skel;
-out_destroy:
-	func_bpf__destroy(skel);
-	return NULL;
-}
-
-/* Is the function one whose return value programs may change? */
-static bool is_injectable(const char *function)
-{
-	return !strncmp(function, "__x64_sys_", 10);
-}
-
-static struct func_bpf *load_func(const char *function)
-{
-	return load_programs(function, is_injectable(function),
-			     is_injectable(function));
-}
-
-static struct bpf_program *func_program(struct func_bpf *skel,
-					enum family family)
-{
-	struct bpf_program *const programs[] = {
-		skel->progs.on_kprobe,	skel->progs.on_kprobe,
-		skel->progs.on_multi,	skel->progs.on_multi,
-		skel->progs.on_session, skel->progs.on_fentry,
-		skel->progs.on_fexit,	skel->progs.on_fmod_ret,
-	};
-
-	return programs[family];
-}
-
-static struct bpf_program *func_oracle(struct func_bpf *skel,
-				       enum family family)
-{
-	struct bpf_program *const programs[] = {
-		skel->progs.on_kprobe_oracle,  skel->progs.on_kprobe_oracle,
-		skel->progs.on_multi_oracle,   skel->progs.on_multi_oracle,
-		skel->progs.on_session_oracle, skel->progs.on_fentry_oracle,
-		skel->progs.on_fexit_oracle,   skel->progs.on_fmod_ret_oracle,
-	};
-
-	return programs[family];
-}
-
-/* A file descriptor, or an error number below 0. */
-static int create(union bpf_attr *attr)
-{
-	int fd = sys_bpf(BPF_LINK_CREATE, attr);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* BPF_LINK_CREATE for one process, as @family has it. */
-static int view_func_program(struct bpf_program *program, enum family family,
-			     const char *function, __u64 cookie, pid_t pid,
-			     __u32 flags)
-{
-	union bpf_attr attr = {};
-
-	attr.link_create.prog_fd = bpf_program__fd(program);
-	attr.link_create.attach_type = attach_types[family];
-	attr.link_create.view.pid = pid;
-	attr.link_create.view.flags = flags;
-	switch (family) {
-	case KRETPROBE:
-	case KPROBE:
-		if (family == KRETPROBE)
-			attr.link_create.kprobe.flags =
-				BPF_F_VIEW_KPROBE_RETURN;
-		attr.link_create.kprobe.name = (uintptr_t)function;
-		attr.link_create.kprobe.cookie = cookie;
-		break;
-	case MULTI_RETURN:
-	case MULTI:
-	case SESSION:
-		if (family == MULTI_RETURN)
-			attr.link_create.kprobe_multi.flags =
-				BPF_F_KPROBE_MULTI_RETURN;
-		attr.link_create.kprobe_multi.syms = (uintptr_t)&function;
-		attr.link_create.kprobe_multi.cookies = (uintptr_t)&cookie;
-		attr.link_create.kprobe_multi.cnt = 1;
-		break;
-	default:
-		attr.link_create.tracing.cookie = cookie;
-		break;
-	}
-	return create(&attr);
-}
-
-static int view_func(struct func_bpf *skel, enum family family,
-		     const char *function, __u64 cookie, pid_t pid)
-{
-	return view_func_program(func_program(skel, family), family, function,
-				 cookie, pid, 0);
-}
-
-/* Attach a program for all processes, as ever. */
-static struct bpf_link *stock_func_program(struct bpf_program *program,
-					   enum family family,
-					   const char *function, __u64 cookie)
-{
-	LIBBPF_OPTS(bpf_kprobe_opts, kprobe, .bpf_cookie = cookie,
-		    .retprobe = family == KRETPROBE,
-		    .attach_mode = PROBE_ATTACH_MODE_LINK);
-	LIBBPF_OPTS(bpf_kprobe_multi_opts, multi, .syms = &function,
-		    .cookies = &cookie, .cnt = 1,
-		    .retprobe = family == MULTI_RETURN,
-		    .session = family == SESSION);
-	LIBBPF_OPTS(bpf_trace_opts, tracing, .cookie = cookie);
-
-	switch (family) {
-	case KPROBE:
-	case KRETPROBE:
-		return bpf_program__attach_kprobe_opts(program, function,
-						       &kprobe);
-	case MULTI:
-	case MULTI_RETURN:
-	case SESSION:
-		return bpf_program__attach_kprobe_multi_opts(program, NULL,
-							     &multi);
-	default:
-		return bpf_program__attach_trace_opts(program, &tracing);
-	}
-}
-
-static struct bpf_link *stock_func(struct func_bpf *skel, enum family family,
-				   const char *function, __u64 cookie)
-{
-	return stock_func_program(func_oracle(skel, family), family, function,
-				  cookie);
-}
-
-/* Contexts are kept of the first slots: see struct context. */
-static void set_func_slot(struct func_bpf *skel, unsigned int slot, pid_t tgid,
-			  bool filter)
-{
-	skel->bss->slots[slot] =
-		(struct slot){ .tgid = tgid, .filter = filter };
-	skel->bss->contexts[slot] = (struct context){};
-}
-
-/* --- the functions that there are --- */
-
-#define TRACING "/sys/kernel/tracing/"
-
-struct function {
-	__u64 addr;
-	char name[64];
-};
-
-struct functions {
-	struct function *list;
-	size_t nr;
-};
-
-static int by_addr(const void *a, const void *b)
-{
-	const struct function *first = a, *second = b;
-
-	return first->addr < second->addr ? -1 : first->addr > second->addr;
-}
-
-static void add_function(struct functions *functions, __u64 addr,
-			 const char *name)
-{
-	if (functions->nr % 1024 == 0)
-		functions->list = realloc(functions->list,
-					  (functions->nr + 1024) *
-						  sizeof(struct function));
-	functions->list[functions->nr].addr = addr;
-	snprintf(functions->list[functions->nr++].name,
-		 sizeof(functions->list->name), "%.63s", name);
-}
-
-/* Symbols of the kernel's text, without modules. */
-static struct functions read_symbols(void)
-{
-	FILE *file = fopen("/proc/kallsyms", "r");
-	struct functions symbols = {};
-	char line[512], type, name[256];
-	unsigned long addr;
-
-	while (file && fgets(line, sizeof(line), file)) {
-		if (strchr(line, '[') ||
-		    sscanf(line, "%lx %c %255s", &addr, &type, name) != 3)
-			continue;
-		if (addr && strchr("tTwW", type))
-			add_function(&symbols, addr, name);
-	}
-	if (file)
-		fclose(file);
-	qsort(symbols.list, symbols.nr, sizeof(*symbols.list), by_addr);
-	return symbols;
-}
-
-/* Where the function begins that has its call at @ip, or 0. */
-static __u64 function_start(const struct functions *symbols, __u64 ip)
-{
-	size_t low = 0, high = symbols->nr;
-
-	while (low + 1 < high) {
-		size_t middle = (low + high) / 2;
-
-		if (symbols->list[middle].addr <= ip)
-			low = middle;
-		else
-			high = middle;
-	}
-	if (!symbols->nr || ip - symbols->list[low].addr > 4)
-		return 0;
-	return symbols->list[low].addr;
-}
-
-/* All functions of the kernel image that can be traced, in ascending order. */
-static struct functions read_functions(void)
-{
-	struct functions symbols = read_symbols(), functions = {};
-	FILE *file = fopen(TRACING "available_filter_functions_addrs", "r");
-	char line[512], name[256];
-	unsigned long addr;
-
-	while (file && fgets(line, sizeof(line), file)) {
-		/* Not those of modules, nor those that were never used. */
-		if (strchr(line, '[') || strstr(line, "__ftrace_invalid") ||
-		    sscanf(line, "%lx %255s", &addr, name) != 2)
-			continue;
-		addr = function_start(&symbols, addr);
-		if (addr)
-			add_function(&functions, addr, name);
-	}
-	if (file)
-		fclose(file);
-	free(symbols.list);
-	qsort(functions.list, functions.nr, sizeof(*functions.list), by_addr);
-	return functions;
-}
-
-/* Count each of the functions apart, in the view. The first has number @from. */
-static int view_each(struct func_bpf *skel, const struct function *functions,
-		     int from, int nr, bool is_return, pid_t pid)
-{
-	__u64 addrs[NR_FUNCS], cookies[NR_FUNCS];
-	union bpf_attr attr = {};
-
-	for (int i = 0; i < nr; i++) {
-		addrs[i] = functions[i].addr;
-		cookies[i] = from + i;
-	}
-	attr.link_create.prog_fd = bpf_program__fd(skel->progs.on_each);
-	attr.link_create.attach_type = BPF_TRACE_KPROBE_MULTI;
-	attr.link_create.kprobe_multi.addrs = (uintptr_t)addrs;
-	attr.link_create.kprobe_multi.cookies = (uintptr_t)cookies;
-	attr.link_create.kprobe_multi.cnt = nr;
-	attr.link_create.kprobe_multi.flags =
-		is_return ? BPF_F_KPROBE_MULTI_RETURN : 0;
-	attr.link_create.view.pid = pid;
-	return create(&attr);
-}
-
-static struct bpf_link *stock_each(struct func_bpf *skel,
-				   const struct function *functions, int nr,
-				   bool is_return)
-{
-	LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .retprobe = is_return);
-	struct bpf_program *program = skel->progs.on_each_oracle;
-	unsigned long addrs[NR_FUNCS];
-	__u64 cookies[NR_FUNCS];
-
-	for (int i = 0; i < nr; i++) {
-		addrs[i] = functions[i].addr;
-		cookies[i] = i;
-	}
-	opts.addrs = addrs;
-	opts.cookies = cookies;
-	opts.cnt = nr;
-	return bpf_program__attach_kprobe_multi_opts(program, NULL, &opts);
-}
-
-static const char *const field_names[NR_FIELDS] = {
-	"r15",	 "r14",	    "r13",   "r12",   "bp",	"bx",	     "r11",
-	"r10",	 "r9",	    "r8",    "ax",    "cx",	"dx",	     "si",
-	"di",	 "orig_ax", "ip",    "cs",    "flags",	"sp",	     "ss",
-	"func",	 "nr_args", "arg 0", "arg 1", "arg 2",	"arg 3",     "arg 4",
-	"arg 5", "arg 6",   "arg 7", "arg 8", "return", "is_return", "session",
-};
-
-/* Have two slots seen the same, field by field? */
-static void same_contexts(struct __test_metadata *_metadata,
-			  struct func_bpf *skel, int slot, int other,
-			  const char *what)
-{
-	const struct context *first = &skel->bss->contexts[slot];
-	const struct context *second = &skel->bss->contexts[other];
-
-	for (int i = 0; i < NR_FIELDS; i++) {
-		EXPECT_EQ(second->sums[i], first->sums[i])
-		{
-			TH_LOG("%s: %s differs", what, field_names[i]);
-		}
-	}
-	EXPECT_EQ(second->entries, first->entries);
-	EXPECT_EQ(second->returns, first->returns);
-}
-
-/* How often a call is an event. */
-static int events_of(enum family family)
-{
-	return family == SESSION ? 2 : 1;
-}
-
-/* Let the process run on the first CPU only, or on all. */
-static bool pin(pid_t pid, bool first_only)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	for (int i = 0; i < (first_only ? 1 : CPU_SETSIZE); i++)
-		CPU_SET(i, &cpus);
-	return !sched_setaffinity(pid, sizeof(cpus), &cpus);
-}
 
 /* --- each family --- */
-
-enum { VIEW, ORACLE, SECOND_VIEW, SECOND_ORACLE, SLOTS };
 
 FIXTURE(exact)
 {
@@ -425,6 +35,11 @@ FIXTURE_VARIANT_ADD(exact, kprobe) {
 
 FIXTURE_VARIANT_ADD(exact, kretprobe) {
 	.family = KRETPROBE,
+	.function = "vfs_read",
+};
+
+FIXTURE_VARIANT_ADD(exact, instruction) {
+	.family = INSTRUCTION,
 	.function = "vfs_read",
 };
 
@@ -461,6 +76,12 @@ FIXTURE_VARIANT_ADD(exact, syscall_kprobe) {
 
 FIXTURE_VARIANT_ADD(exact, syscall_kretprobe) {
 	.family = KRETPROBE,
+	.function = "__x64_sys_read",
+	.of_read = true,
+};
+
+FIXTURE_VARIANT_ADD(exact, syscall_instruction) {
+	.family = INSTRUCTION,
 	.function = "__x64_sys_read",
 	.of_read = true,
 };
@@ -520,6 +141,7 @@ FIXTURE_SETUP(exact)
 
 	if (reason)
 		SKIP(return, "%s", reason);
+	ASSERT_TRUE(set_optimization(false));
 	self->skel = load_func(variant->function);
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
@@ -533,24 +155,8 @@ FIXTURE_TEARDOWN(exact)
 	kill_target(&self->target);
 	kill_target(&self->neighbour);
 	func_bpf__destroy(self->skel);
+	set_optimization(true);
 }
-
-static const struct {
-	enum op op;
-	unsigned int n;
-	/* Calls of read(), -1 if one cannot say. */
-	int reads;
-} orders[] = {
-	{ OP_READ, 200, 200 },	  { OP_MMAP, 50, 0 },
-	{ OP_SLEEP, 20, 0 },	  { OP_FORK, 50, 0 },
-	{ OP_VFORK, 50, 0 },	  { OP_CLONE_VM, 50, 0 },
-	{ OP_GRANDCHILD, 20, 0 }, { OP_FORK_EXEC, 10, 0 },
-	{ OP_VFORK_EXEC, 10, 0 }, { OP_THREAD, 50, 50 },
-	{ OP_MIX, 3, -1 },	  { OP_EXEC, 0, -1 },
-	{ OP_READ, 20, 20 },	  { OP_THREAD_EXEC, 0, -1 },
-	{ OP_READ, 20, 20 },	  { OP_PARK, 1, -1 },
-	{ OP_PARKED, 20, 20 },
-};
 
 TEST_F_TIMEOUT(exact, as_the_program_with_a_filter, TIMEOUT)
 {
@@ -738,19 +344,13 @@ TEST_F_TIMEOUT(func, fmod_ret, TIMEOUT)
 /* The same for bpf_override_return(), if the kernel has it. */
 TEST_F_TIMEOUT(func, override_return, TIMEOUT)
 {
-	struct func_bpf *skel = func_bpf__open();
-	struct bpf_program *program;
+	struct func_bpf *skel;
 	int fd;
 
-	ASSERT_NE(NULL, skel);
-	bpf_object__for_each_program(program, skel->obj)
-		bpf_program__set_autoload(program,
-					  program == skel->progs.on_override);
 	libbpf_set_print(NULL);
-	if (func_bpf__load(skel)) {
-		func_bpf__destroy(skel);
+	skel = load_override();
+	if (!skel)
 		SKIP(return, "no bpf_override_return()");
-	}
 	set_func_slot(skel, VIEW, self->pid, false);
 	skel->bss->verdict = -78;
 	/* Not there. */
@@ -814,16 +414,19 @@ static const struct actor {
 } actors[] = {
 	{ IN_VIEW, KPROBE },
 	{ IN_VIEW, KRETPROBE },
+	{ IN_VIEW, INSTRUCTION },
 	{ IN_VIEW, MULTI },
 	{ IN_VIEW, MULTI_RETURN },
 	{ IN_VIEW, SESSION },
 	{ IN_VIEW, FENTRY },
 	{ IN_VIEW, FEXIT },
+	{ IN_SECOND_VIEW, INSTRUCTION },
 	{ IN_SECOND_VIEW, MULTI_RETURN },
 	{ IN_SECOND_VIEW, FENTRY },
 	{ IN_SECOND_VIEW, FEXIT },
 	{ SYSTEM_WIDE, KPROBE },
 	{ SYSTEM_WIDE, KRETPROBE },
+	{ SYSTEM_WIDE, INSTRUCTION },
 	{ SYSTEM_WIDE, MULTI },
 	{ SYSTEM_WIDE, MULTI_RETURN },
 	{ SYSTEM_WIDE, FENTRY },
@@ -1550,6 +1153,10 @@ FIXTURE_VARIANT_ADD(context, kretprobe) {
 	.family = KRETPROBE,
 };
 
+FIXTURE_VARIANT_ADD(context, instruction) {
+	.family = INSTRUCTION,
+};
+
 FIXTURE_VARIANT_ADD(context, multi) {
 	.family = MULTI,
 };
@@ -1574,6 +1181,7 @@ FIXTURE_SETUP(context)
 
 	if (reason)
 		SKIP(return, "%s", reason);
+	ASSERT_TRUE(set_optimization(false));
 	self->skel = load_func(BOTH_FUNCTION);
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
@@ -1590,17 +1198,7 @@ FIXTURE_TEARDOWN(context)
 	kill_target(&self->target);
 	kill_target(&self->neighbour);
 	func_bpf__destroy(self->skel);
-}
-
-/*
- * As agree(), where what was missed is known only of two links together: it may
- * have been the other's.
- */
-static bool may_agree(__u64 view, __u64 missed_by_views, __u64 oracle,
-		      __u64 missed_by_oracles)
-{
-	return view <= oracle + missed_by_oracles &&
-	       oracle <= view + missed_by_views;
+	set_optimization(true);
 }
 
 TEST_F_TIMEOUT(context, task_only, TIMEOUT)
@@ -1615,7 +1213,8 @@ TEST_F_TIMEOUT(context, task_only, TIMEOUT)
 	__u64 in_interrupts = 0;
 	int fds[2];
 
-	self->skel->bss->task_only[SECOND_ORACLE] = true;
+	self->skel->bss->task_only[SECOND_ORACLE] =
+		family == INSTRUCTION ? TASK_ONLY_INT3 : TASK_ONLY;
 	for (int i = 0; i < 6; i++) {
 		__u64 missed_view, missed_oracle;
 
@@ -1709,6 +1308,10 @@ FIXTURE_VARIANT_ADD(life, kretprobe) {
 	.family = KRETPROBE,
 };
 
+FIXTURE_VARIANT_ADD(life, instruction) {
+	.family = INSTRUCTION,
+};
+
 FIXTURE_VARIANT_ADD(life, multi) {
 	.family = MULTI,
 };
@@ -1737,6 +1340,7 @@ FIXTURE_SETUP(life)
 
 	if (reason)
 		SKIP(return, "%s", reason);
+	ASSERT_TRUE(set_optimization(false));
 	self->skel = load_func(FUNCTION);
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
@@ -1752,6 +1356,7 @@ FIXTURE_TEARDOWN(life)
 	kill_target(&self->target);
 	kill_target(&self->neighbour);
 	func_bpf__destroy(self->skel);
+	set_optimization(true);
 }
 
 /* A link that follows sees the descendants, one that does not does not. */
@@ -1995,24 +1600,6 @@ TEST_F_TIMEOUT(life, kthread_use_mm, TIMEOUT)
 	EXPECT_EQ(0, unload_module());
 }
 
-/* What a link's hook has missed, as all that it has room for was in use. */
-static __u64 hook_misses(int fd)
-{
-	struct bpf_link_info info = {};
-
-	if (fd < 0 || link_info(fd, &info))
-		return 0;
-	switch (info.type) {
-	case BPF_LINK_TYPE_KVIEW:
-		return info.kview.missed;
-	case BPF_LINK_TYPE_KPROBE_MULTI:
-		return info.kprobe_multi.missed;
-	case BPF_LINK_TYPE_PERF_EVENT:
-		return info.perf_event.kprobe.missed;
-	}
-	return 0;
-}
-
 /* What a process calls when it executes a program, and when it ends. */
 FIXTURE(calls)
 {
@@ -2096,6 +1683,7 @@ FIXTURE_SETUP(calls)
 
 	if (reason)
 		SKIP(return, "%s", reason);
+	ASSERT_TRUE(set_optimization(false));
 	self->skel = load_func(variant->function);
 	if (!self->skel)
 		self->skel = load_programs(NULL, false, false);
@@ -2106,6 +1694,7 @@ FIXTURE_TEARDOWN(calls)
 {
 	kill_target(&self->target);
 	func_bpf__destroy(self->skel);
+	set_optimization(true);
 }
 
 TEST_F_TIMEOUT(calls, as_the_program_with_a_filter, TIMEOUT)
@@ -2175,37 +1764,6 @@ TEST_F_TIMEOUT(calls, as_the_program_with_a_filter, TIMEOUT)
 	}
 }
 
-/*
- * Called in the middle of a switch: the page tables are those of one process, and
- * current is another one: events of these would be missed, or somebody else's.
- */
-static const char *const refused_names[] = {
-	"switch_mm_irqs_off",
-	"switch_ldt",
-	"load_mm_ldt",
-	"save_fpregs_to_fpstate",
-	"perf_clear_dirty_counters",
-	"text_poke_memcpy",
-	"text_poke_memset",
-	"do_trace_write_msr",
-	"do_trace_read_msr",
-	"do_trace_rdpmc",
-	"__traceiter_tlb_flush",
-	"__traceiter_write_msr",
-	"__traceiter_read_msr",
-	"__traceiter_rdpmc",
-	"__traceiter_x86_fpu_regs_deactivated",
-};
-
-static bool is_refused(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(refused_names); i++) {
-		if (!strcmp(name, refused_names[i]))
-			return true;
-	}
-	return false;
-}
-
 /* --- errors --- */
 
 /* What the attempt at a link for everybody says. */
@@ -2219,31 +1777,11 @@ static int stock_error(struct func_bpf *skel, enum family family,
 	return ret;
 }
 
-static int pages_of(struct func_bpf *skel, pid_t pid)
-{
-	struct bpf_link_info info = {};
-	int fd = view_func(skel, MULTI, "vfs_write", SLOTS, pid);
-
-	if (fd < 0 || link_info(fd, &info))
-		return -1;
-	close(fd);
-	return info.kview.nr_pages;
-}
-
-/* Whatever was refused has left nothing. */
 static void left_nothing(struct __test_metadata *_metadata,
 			 FIXTURE_DATA(func) * self)
 {
-	struct slot *slots = self->skel->bss->slots;
-
-	EXPECT_EQ(self->links, nr_links());
-	/* A view has what this link needs, and that is what others have. */
-	EXPECT_EQ(pages_of(self->skel, self->neighbour.pid),
-		  pages_of(self->skel, self->pid));
-	ASSERT_TRUE(tell_and_wait(&self->target, OP_READ, 10));
-	for (int i = 0; i < SLOTS; i++)
-		EXPECT_EQ(0, slots[i].count + slots[i].foreign);
-	EXPECT_EQ(0, self->skel->bss->strays);
+	nothing_left(_metadata, self->skel, self->links, &self->target,
+		     &self->neighbour);
 }
 
 TEST_F_TIMEOUT(func, no_such_function, TIMEOUT)
@@ -2283,39 +1821,11 @@ TEST_F_TIMEOUT(func, no_such_function, TIMEOUT)
 	left_nothing(_metadata, self);
 }
 
-/* The first line of the file has one, the name is the last word. */
-static bool first_name(const char *path, char *name, size_t size,
-		       const struct functions *symbols)
-{
-	FILE *file = fopen(path, "r");
-	bool found = false;
-	char line[512];
-
-	while (!found && file && fgets(line, sizeof(line), file)) {
-		char *tab = strrchr(line, '\t');
-		int same = 0;
-
-		if (!tab || strchr(line, '['))
-			continue;
-		tab[strcspn(tab, "\n")] = 0;
-		for (size_t i = 0; i < symbols->nr; i++)
-			same += !strcmp(symbols->list[i].name, tab + 1);
-		if (same != 1)
-			continue;
-		snprintf(name, size, "%s", tab + 1);
-		found = true;
-	}
-	if (file)
-		fclose(file);
-	return found;
-}
-
 /* Functions that cannot be had: as for everybody, or in views only. */
 TEST_F_TIMEOUT(func, refused_functions, TIMEOUT)
 {
 	static const enum family families[] = { KPROBE, KRETPROBE, MULTI,
 						MULTI_RETURN };
-	struct functions symbols = read_symbols();
 	char blacklisted[256] = "";
 	const char *const names[] = {
 		/* notrace */
@@ -2331,7 +1841,7 @@ TEST_F_TIMEOUT(func, refused_functions, TIMEOUT)
 	};
 
 	ASSERT_TRUE(first_name("/sys/kernel/debug/kprobes/blacklist",
-			       blacklisted, sizeof(blacklisted), &symbols));
+			       blacklisted, sizeof(blacklisted)));
 	libbpf_set_print(NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		for (size_t j = 0; j < ARRAY_SIZE(families); j++) {
@@ -2349,7 +1859,6 @@ TEST_F_TIMEOUT(func, refused_functions, TIMEOUT)
 				close(ret);
 		}
 	}
-	free(symbols.list);
 	left_nothing(_metadata, self);
 }
 
@@ -2450,49 +1959,17 @@ TEST_F_TIMEOUT(func, in_the_middle_of_a_switch, TIMEOUT)
 	left_nothing(_metadata, self);
 }
 
-static int view_at(int prog_fd, const char *name, __u64 offset, __u32 flags,
-		   __u64 cookie, pid_t pid)
-{
-	union bpf_attr attr = {};
-
-	attr.link_create.prog_fd = prog_fd;
-	attr.link_create.attach_type = BPF_PERF_EVENT;
-	attr.link_create.kprobe.name = (uintptr_t)name;
-	attr.link_create.kprobe.offset = offset;
-	attr.link_create.kprobe.flags = flags;
-	attr.link_create.kprobe.cookie = cookie;
-	attr.link_create.view.pid = pid;
-	return create(&attr);
-}
-
-static __u64 address_of(const char *name)
-{
-	struct functions symbols = read_symbols();
-	__u64 addr = 0;
-
-	for (size_t i = 0; i < symbols.nr; i++) {
-		if (!strcmp(symbols.list[i].name, name))
-			addr = symbols.list[i].addr;
-	}
-	free(symbols.list);
-	return addr;
-}
-
 TEST_F_TIMEOUT(func, offsets, TIMEOUT)
 {
 	struct slot *slots = self->skel->bss->slots;
-	__u64 addr = address_of(FUNCTION);
-	int fds[3];
+	__u64 addr = address_of(FUNCTION), behind = behind_call(FUNCTION);
+	int fds[5];
 
 	ASSERT_NE(0, addr);
 	for (int bit = 1; bit < 32; bit++)
 		EXPECT_EQ(-EINVAL, view_at(FD(on_kprobe), FUNCTION, 0,
 					   1U << bit, VIEW, self->pid));
-	EXPECT_EQ(-EOPNOTSUPP,
-		  view_at(FD(on_kprobe), FUNCTION, 9, 0, VIEW, self->pid));
-	EXPECT_EQ(-EOPNOTSUPP,
-		  view_at(FD(on_kprobe), NULL, addr + 9, 0, VIEW, self->pid));
-	EXPECT_EQ(-EINVAL, view_at(FD(on_kprobe), FUNCTION, 9,
+	EXPECT_EQ(-EINVAL, view_at(FD(on_kprobe), FUNCTION, behind,
 				   BPF_F_VIEW_KPROBE_RETURN, VIEW, self->pid));
 	EXPECT_EQ(-ENOENT, view_at(FD(on_kprobe), NULL, 0, 0, VIEW, self->pid));
 	EXPECT_EQ(-ENOENT, view_at(FD(on_kprobe), NULL, 8, 0, VIEW, self->pid));
@@ -2510,13 +1987,19 @@ TEST_F_TIMEOUT(func, offsets, TIMEOUT)
 	fds[0] = view_at(FD(on_kprobe), FUNCTION, 4, 0, VIEW, self->pid);
 	fds[1] = view_at(FD(on_kprobe), NULL, addr, 0, SECOND_VIEW, self->pid);
 	fds[2] = view_at(FD(on_kprobe), NULL, addr + 4, 0, ORACLE, self->pid);
-	for (int i = 0; i < 3; i++)
+	/* And behind it. */
+	fds[3] = view_at(FD(on_kprobe), FUNCTION, behind, 0, SECOND_ORACLE,
+			 self->pid);
+	fds[4] = view_at(FD(on_kprobe), NULL, addr + behind, 0, SECOND_ORACLE,
+			 self->pid);
+	for (int i = 0; i < 5; i++)
 		EXPECT_LE(0, fds[i]);
 	ASSERT_TRUE(tell_and_wait(&self->target, OP_READ, 10));
 	EXPECT_EQ(10, slots[VIEW].count);
 	EXPECT_EQ(10, slots[SECOND_VIEW].count);
 	EXPECT_EQ(10, slots[ORACLE].count);
-	for (int i = 0; i < 3; i++)
+	EXPECT_EQ(20, slots[SECOND_ORACLE].count);
+	for (int i = 0; i < 5; i++)
 		close(fds[i]);
 }
 
@@ -2751,29 +2234,6 @@ TEST_F_TIMEOUT(func, e2big_tracing, TIMEOUT)
 
 /* --- what a link says --- */
 
-/* The value of a line of fdinfo, or NULL. */
-static const char *fdinfo_value(int fd, const char *key, char *text,
-				size_t size)
-{
-	size_t length = strlen(key);
-	char path[64], *line;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	file = fopen(path, "r");
-	while (file && (line = fgets(text, size, file))) {
-		line[strcspn(line, "\n")] = 0;
-		if (strncmp(line, key, length) || line[length] != ':')
-			continue;
-		fclose(file);
-		line += length + 1;
-		return line + strspn(line, " \t");
-	}
-	if (file)
-		fclose(file);
-	return NULL;
-}
-
 TEST_F_TIMEOUT(func, link_info, TIMEOUT)
 {
 	__u64 start = address_of(FUNCTION);
@@ -2783,6 +2243,8 @@ TEST_F_TIMEOUT(func, link_info, TIMEOUT)
 			       family == SESSION;
 		const char *expected = several ? "" : FUNCTION;
 		__u64 cookie = several ? 0 : VIEW + 2;
+		__u64 offset = family == INSTRUCTION ? behind_call(FUNCTION) :
+						       0;
 		struct bpf_link_info info = {}, stock_info = {};
 		char name[64], text[512], number[32];
 		int fd = view_func(self->skel, family, FUNCTION, VIEW + 2,
@@ -2799,11 +2261,11 @@ TEST_F_TIMEOUT(func, link_info, TIMEOUT)
 		EXPECT_EQ(strlen(expected) + 1, info.kview.name_len);
 		EXPECT_EQ(cookie, info.kview.cookie);
 		EXPECT_EQ(self->pid, info.kview.pid);
-		EXPECT_EQ(0, info.kview.offset);
+		EXPECT_EQ(offset, info.kview.offset);
 		EXPECT_EQ(0, info.kview.missed);
 		EXPECT_EQ(several, info.kview.nr_addrs);
 		EXPECT_LE(4, info.kview.nr_pages);
-		if (family <= KRETPROBE) {
+		if (family < MULTI) {
 			/* As a link for everybody has it. */
 			struct bpf_link *stock = stock_func(self->skel, family,
 							    FUNCTION, ORACLE);
@@ -2823,8 +2285,9 @@ TEST_F_TIMEOUT(func, link_info, TIMEOUT)
 		}
 
 		ASSERT_NE(NULL, fdinfo_value(fd, "hook", text, sizeof(text)));
-		EXPECT_STREQ(family_names[family],
-			     fdinfo_value(fd, "hook", text, sizeof(text)));
+		EXPECT_STREQ(
+			family_names[family == INSTRUCTION ? KPROBE : family],
+			fdinfo_value(fd, "hook", text, sizeof(text)));
 		ASSERT_NE(NULL, fdinfo_value(fd, "name", text, sizeof(text)));
 		EXPECT_STREQ(expected,
 			     fdinfo_value(fd, "name", text, sizeof(text)));
@@ -2838,8 +2301,9 @@ TEST_F_TIMEOUT(func, link_info, TIMEOUT)
 				 info.kview.addr);
 			EXPECT_STREQ(number, fdinfo_value(fd, "addr", text,
 							  sizeof(text)));
-			EXPECT_STREQ("0", fdinfo_value(fd, "offset", text,
-						       sizeof(text)));
+			snprintf(number, sizeof(number), "%llu", offset);
+			EXPECT_STREQ(number, fdinfo_value(fd, "offset", text,
+							  sizeof(text)));
 			EXPECT_EQ(NULL, fdinfo_value(fd, "funcs", text,
 						     sizeof(text)));
 		}

@@ -285,12 +285,18 @@ static inline bool write_file(const char *path, const char *text)
 #define MODULE "kview_testmod"
 #define MODULE_FILE "test_modules/" MODULE ".ko"
 #define MODULE_DIR "/sys/kernel/debug/" MODULE "/"
+/* Comes and goes beside it. */
+#define OTHER_MODULE "kview_testmod_other"
+#define OTHER_MODULE_DIR "/sys/kernel/debug/" OTHER_MODULE "/"
 
 /* 0 or an error number below 0: -EEXIST if it is loaded. */
-static inline int load_module(void)
+static inline int load_named_module(const char *name)
 {
-	int fd = open(MODULE_FILE, O_RDONLY | O_CLOEXEC);
-	int ret;
+	char path[64];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "test_modules/%s.ko", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
@@ -299,9 +305,19 @@ static inline int load_module(void)
 	return ret;
 }
 
+static inline int load_module(void)
+{
+	return load_named_module(MODULE);
+}
+
+static inline int unload_named_module(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
 static inline int unload_module(void)
 {
-	return syscall(SYS_delete_module, MODULE, O_NONBLOCK) ? -errno : 0;
+	return unload_named_module(MODULE);
 }
 
 /* --- targets --- */
@@ -327,8 +343,11 @@ enum op {
 	OP_THREAD_EXEC, /* let a new thread do that */
 	OP_USE_MM, /* let a kernel thread work n times on the target's memory */
 	OP_STEP, /* the same work in the module, without a thread for it */
+	OP_CALL, /* let the module call its functions n times */
+	OP_OTHER, /* load the other module, use it and unload it, n times */
 	OP_RESULT, /* answer with what read() of n bytes returns */
 	OP_PATCH, /* let the kernel patch its text */
+	OP_CALLS, /* system calls whose results are checked, faults among them */
 	OP_EXIT, /* no answer */
 };
 
@@ -425,6 +444,49 @@ static inline void mix(unsigned int n)
 			_exit(0);
 		waitpid(pid, NULL, 0);
 	}
+}
+
+/* The same ones each time, or it is the end. */
+static inline void checked_calls(unsigned int n)
+{
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int dir = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long size = 0;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair))
+		_exit(1);
+	for (unsigned int i = 0; i < n; i++) {
+		struct iovec sent = { .iov_base = &i, .iov_len = sizeof(i) };
+		struct msghdr msg = { .msg_iov = &sent, .msg_iovlen = 1 };
+		unsigned int received = ~i;
+		int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+		long ret;
+
+		if (raw_read(fd, &received, sizeof(received)) != 4 || received)
+			_exit(1);
+		close(fd);
+		if (sendmsg(pair[0], &msg, 0) != sizeof(i) ||
+		    recv(pair[1], &received, sizeof(received), 0) != 4 ||
+		    received != i)
+			_exit(1);
+		/* Into a page that is not there yet, and to nowhere. */
+		madvise(page, 4096, MADV_DONTNEED);
+		lseek(dir, 0, SEEK_SET);
+		ret = syscall(SYS_getdents64, dir, page, 4096);
+		if (ret <= 0 || (size && ret != size))
+			_exit(1);
+		size = ret;
+		lseek(dir, 0, SEEK_SET);
+		if (syscall(SYS_getdents64, dir, 8, 4096) != -1 ||
+		    errno != EFAULT)
+			_exit(1);
+	}
+	close(pair[0]);
+	close(pair[1]);
+	close(dir);
+	munmap(page, 4096);
 }
 
 static inline void *reading_thread(void *n)
@@ -572,6 +634,17 @@ static inline void obey(struct order *order, int sock)
 		return write_number(MODULE_DIR "use_mm", n);
 	case OP_STEP:
 		return write_number(MODULE_DIR "step", n);
+	case OP_CALL:
+		return write_number(MODULE_DIR "call", n);
+	case OP_OTHER:
+		while (n--) {
+			if (load_named_module(OTHER_MODULE))
+				_exit(1);
+			write_number(OTHER_MODULE_DIR "call", 10);
+			if (unload_named_module(OTHER_MODULE))
+				_exit(1);
+		}
+		return;
 	case OP_RESULT:
 		order->n = raw_read(zero_fd, buffer,
 				    n < sizeof(buffer) ? n : sizeof(buffer));
@@ -583,6 +656,8 @@ static inline void obey(struct order *order, int sock)
 			write_number("/proc/sys/kernel/bpf_stats_enabled", 0);
 		}
 		return;
+	case OP_CALLS:
+		return checked_calls(n);
 	case OP_EXIT:
 		_exit(0);
 	}

@@ -415,7 +415,7 @@ static bool visit_match(const struct function *function, void *arg)
 	struct event *event = matches->event;
 	unsigned long *addrs;
 
-	if (function->in_module || fnmatch(event->name, function->name, 0))
+	if (fnmatch(event->name, function->name, 0))
 		return false;
 	if (event->nr_addrs == matches->room) {
 		matches->room = matches->room ? 2 * matches->room : 64;
@@ -431,10 +431,7 @@ static bool visit_match(const struct function *function, void *arg)
 	return false;
 }
 
-/*
- * By address, as several functions may have one name; and not in modules, as
- * views have none of theirs, and every filter is to count the same.
- */
+/* By address, as several functions may have one name. */
 static int find_matches(struct event *event)
 {
 	struct matches matches = { .event = event };

@@ -143,7 +143,8 @@ static bool visit_function(const struct function *function, void *arg)
 	struct choice *choice = arg;
 	char text[MAX_LINE + 32];
 
-	if (function->in_module)
+	/* The types of modules are not looked through, as there may be many. */
+	if (function->in_module && choice->btf)
 		return false;
 	if (choice->btf && !string_set_has(choice->btf, name))
 		return false;

@@ -2,12 +2,15 @@
 /*
  * A module for the tests of kernel views: it comes and goes while there are
  * views, has sites of static keys, static calls and tracepoints, its own and the
- * kernel's, and lets a kernel thread work on the memory of whoever asks for it.
+ * kernel's, functions that programs are attached to, one of which has its call
+ * across two pages, and lets a kernel thread work on the memory of whoever asks
+ * for it.
  *
  * In debugfs, kview_testmod/: written to one of the files, a number says how
  * often to do it.
  */
 #include <linux/debugfs.h>
+#include <linux/error-injection.h>
 #include <linux/jump_label.h>
 #include <linux/kstrtox.h>
 #include <linux/kthread.h>
@@ -15,11 +18,10 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 
-DECLARE_TRACE(kview_testmod_step, TP_PROTO(int step), TP_ARGS(step));
-DEFINE_TRACE(kview_testmod_step, TP_PROTO(int step), TP_ARGS(step));
+#define CREATE_TRACE_POINTS
+#include "kview_testmod_trace.h"
 
 static DEFINE_STATIC_KEY_FALSE(on);
 static struct dentry *dir;
@@ -67,6 +69,43 @@ static int work_func(void *arg)
 	return 0;
 }
 
+int kview_testmod_call(int n, long more);
+int kview_testmod_crossing(int n);
+
+/* What programs are attached to; 0, unless one of them says otherwise. */
+noinline int kview_testmod_call(int n, long more)
+{
+	steps += n & more;
+	return 0;
+}
+ALLOW_ERROR_INJECTION(kview_testmod_call, ERRNO);
+
+/*
+ * A function whose call at the entry has two bytes in one page and three in the
+ * next: the compiler would align it. It returns its argument.
+ */
+asm(".pushsection .text, \"ax\"\n"
+    ".balign 4096\n"
+#ifdef CONFIG_X86_KERNEL_IBT
+    ".skip 4096 - 6, 0xcc\n"
+#else
+    ".skip 4096 - 2, 0xcc\n"
+#endif
+    ".globl kview_testmod_crossing\n"
+    ".type kview_testmod_crossing, @function\n"
+    "kview_testmod_crossing:\n"
+#ifdef CONFIG_X86_KERNEL_IBT
+    "endbr64\n"
+#endif
+    "1: call __fentry__\n"
+    ".pushsection __mcount_loc, \"a\", @progbits\n"
+    ".quad 1b\n"
+    ".popsection\n"
+    "movl %edi, %eax\n"
+    ASM_RET
+    ".size kview_testmod_crossing, . - kview_testmod_crossing\n"
+    ".popsection\n");
+
 static ssize_t use_mm_write(struct file *file, const char __user *from,
 			    size_t len, loff_t *pos)
 {
@@ -99,6 +138,20 @@ static ssize_t step_write(struct file *file, const char __user *from,
 	return len;
 }
 
+static ssize_t call_write(struct file *file, const char __user *from,
+			  size_t len, loff_t *pos)
+{
+	int i, n, ret;
+
+	ret = kstrtoint_from_user(from, len, 10, &n);
+	for (i = 0; i < n && !ret; i++) {
+		ret = kview_testmod_call(i, n);
+		if (kview_testmod_crossing(i) != i)
+			ret = -EILSEQ;
+	}
+	return ret ?: len;
+}
+
 static const struct file_operations use_mm_fops = {
 	.owner = THIS_MODULE,
 	.write = use_mm_write,
@@ -109,10 +162,16 @@ static const struct file_operations step_fops = {
 	.write = step_write,
 };
 
+static const struct file_operations call_fops = {
+	.owner = THIS_MODULE,
+	.write = call_write,
+};
+
 static int __init kview_testmod_init(void)
 {
 	dir = debugfs_create_dir("kview_testmod", NULL);
 	debugfs_create_file("use_mm", 0200, dir, NULL, &use_mm_fops);
+	debugfs_create_file("call", 0200, dir, NULL, &call_fops);
 	debugfs_create_file("step", 0200, dir, NULL, &step_fops);
 	static_branch_enable(&on);
 	return 0;

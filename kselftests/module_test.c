@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hooks in modules, and modules that come and go while processes have views: what
+ * is in one of them is counted exactly, those that hold a module keep it, and the
+ * others let it go.
+ */
+#include "func_test.h"
+
+#define FUNCTION "kview_testmod_call"
+#define CROSSING "kview_testmod_crossing"
+#define CALLS 200
+
+static int load_testmod(void)
+{
+	int ret = load_module();
+
+	return ret == -EEXIST ? 0 : ret;
+}
+
+/* --- functions --- */
+
+FIXTURE(function)
+{
+	struct func_bpf *skel;
+	struct target target;
+	struct target neighbour;
+};
+
+FIXTURE_VARIANT(function)
+{
+	enum family family;
+};
+
+/* clang-format off */
+
+FIXTURE_VARIANT_ADD(function, kprobe) { .family = KPROBE };
+FIXTURE_VARIANT_ADD(function, kretprobe) { .family = KRETPROBE };
+FIXTURE_VARIANT_ADD(function, multi) { .family = MULTI };
+FIXTURE_VARIANT_ADD(function, multi_return) { .family = MULTI_RETURN };
+FIXTURE_VARIANT_ADD(function, session) { .family = SESSION };
+FIXTURE_VARIANT_ADD(function, fentry) { .family = FENTRY };
+FIXTURE_VARIANT_ADD(function, fexit) { .family = FEXIT };
+FIXTURE_VARIANT_ADD(function, fmod_ret) { .family = FMOD_RET };
+
+/* clang-format on */
+
+FIXTURE_SETUP(function)
+{
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	ASSERT_EQ(0, load_testmod());
+	self->skel = load_programs(FUNCTION, true, false);
+	ASSERT_NE(NULL, self->skel);
+	ASSERT_TRUE(start_target(&self->target));
+	ASSERT_TRUE(start_target(&self->neighbour));
+	settle(&self->target);
+	settle(&self->neighbour);
+	set_func_slot(self->skel, VIEW, self->target.pid, false);
+	set_func_slot(self->skel, ORACLE, self->target.pid, true);
+}
+
+FIXTURE_TEARDOWN(function)
+{
+	kill_target(&self->target);
+	kill_target(&self->neighbour);
+	func_bpf__destroy(self->skel);
+	/* What was attached may hold it for a moment yet. */
+	for (int i = 0; i < 100 && unload_module(); i++)
+		usleep(100000);
+}
+
+static void both_call(struct __test_metadata *_metadata,
+		      FIXTURE_DATA(function) * self)
+{
+	ASSERT_TRUE(tell(&self->neighbour, OP_CALL, CALLS / 2));
+	ASSERT_TRUE(tell_and_wait(&self->target, OP_CALL, CALLS));
+	ASSERT_TRUE(answer(&self->neighbour));
+}
+
+TEST_F_TIMEOUT(function, exact, TIMEOUT)
+{
+	struct slot *slots = self->skel->bss->slots;
+	enum family family = variant->family;
+	__u64 expected = 0;
+
+	for (int i = 0; i < 6; i++) {
+		struct bpf_link *link = NULL;
+		int fd = -1;
+
+		/* Beside what others have, in each order, and alone. */
+		if (i % 3 == 1)
+			link = stock_func(self->skel, family, FUNCTION, ORACLE);
+		fd = view_func(self->skel, family, FUNCTION, VIEW,
+			       self->target.pid);
+		ASSERT_LE(0, fd);
+		if (i % 3 == 2)
+			link = stock_func(self->skel, family, FUNCTION, ORACLE);
+		ASSERT_TRUE(i % 3 == 0 || link);
+		both_call(_metadata, self);
+		expected += CALLS * events_of(family);
+		EXPECT_EQ(expected, slots[VIEW].count);
+		EXPECT_EQ(0, slots[VIEW].foreign);
+		if (i < 3)
+			bpf_link__destroy(link);
+		close(fd);
+		if (i >= 3)
+			bpf_link__destroy(link);
+		both_call(_metadata, self);
+		EXPECT_EQ(expected, slots[VIEW].count);
+	}
+	EXPECT_EQ(4 * CALLS * events_of(family), slots[ORACLE].count);
+}
+
+TEST_F_TIMEOUT(function, contexts, TIMEOUT)
+{
+	struct slot *slots = self->skel->bss->slots;
+	struct bpf_link *link;
+	int fd;
+
+	fd = view_func(self->skel, variant->family, FUNCTION, VIEW,
+		       self->target.pid);
+	ASSERT_LE(0, fd);
+	link = stock_func(self->skel, variant->family, FUNCTION, ORACLE);
+	ASSERT_NE(NULL, link);
+	both_call(_metadata, self);
+	bpf_link__destroy(link);
+	close(fd);
+	EXPECT_EQ(slots[ORACLE].count, slots[VIEW].count);
+	/* With fexit, others see its trampoline as the caller, and it theirs. */
+	if (!is_tracing(variant->family))
+		same_contexts(_metadata, self->skel, VIEW, ORACLE,
+			      family_names[variant->family]);
+}
+
+/* As it is for everybody: a kprobe lets the module go, the others hold it. */
+TEST_F_TIMEOUT(function, unload, TIMEOUT)
+{
+	bool holds = variant->family != KPROBE && variant->family != KRETPROBE;
+	struct slot *slots = self->skel->bss->slots;
+	struct bpf_link_info info = {};
+	__u32 pid;
+	int fd, ret;
+
+	/* A program for the function holds the module as long as it is loaded. */
+	if (is_tracing(variant->family)) {
+		EXPECT_EQ(-EWOULDBLOCK, unload_module());
+		return;
+	}
+	/* So do those of this skeleton that are not attached, and the targets have
+	 * its file descriptors.
+	 */
+	kill_target(&self->target);
+	kill_target(&self->neighbour);
+	func_bpf__destroy(self->skel);
+	ASSERT_TRUE(start_target(&self->target));
+	ASSERT_TRUE(start_target(&self->neighbour));
+	settle(&self->target);
+	settle(&self->neighbour);
+	self->skel = load_programs(NULL, false, false);
+	ASSERT_NE(NULL, self->skel);
+	slots = self->skel->bss->slots;
+	set_func_slot(self->skel, VIEW, self->target.pid, false);
+	fd = view_func(self->skel, variant->family, FUNCTION, VIEW,
+		       self->target.pid);
+	ASSERT_LE(0, fd);
+	both_call(_metadata, self);
+	EXPECT_EQ(CALLS * events_of(variant->family), slots[VIEW].count);
+
+	for (int i = 0; !holds && i < 50; i++) {
+		ret = unload_module();
+		if (ret != -EWOULDBLOCK)
+			break;
+		usleep(100000);
+	}
+	if (holds)
+		ret = unload_module();
+	EXPECT_EQ(holds ? -EWOULDBLOCK : 0, ret);
+	ASSERT_EQ(0, link_info(fd, &info));
+	EXPECT_EQ(holds ? 0 : BPF_F_KVIEW_DEFUNCT,
+		  info.kview.flags & BPF_F_KVIEW_DEFUNCT);
+	pid = self->neighbour.pid;
+	if (!holds) {
+		EXPECT_EQ(-ENOLINK,
+			  link_targets(fd, BPF_LINK_TARGETS_ADD, &pid, 1, 0));
+		/* Another module in its place has nothing to do with it. */
+		ASSERT_EQ(0, load_testmod());
+	}
+	both_call(_metadata, self);
+	EXPECT_EQ((holds ? 2 : 1) * CALLS * events_of(variant->family),
+		  slots[VIEW].count);
+	close(fd);
+	fd = view_func(self->skel, variant->family, FUNCTION, VIEW,
+		       self->target.pid);
+	ASSERT_LE(0, fd);
+	both_call(_metadata, self);
+	EXPECT_EQ((holds ? 3 : 2) * CALLS * events_of(variant->family),
+		  slots[VIEW].count);
+	EXPECT_EQ(0, slots[VIEW].foreign);
+	close(fd);
+}
+
+/*
+ * The view has tables of its own for the module area: what is mapped there, and
+ * what is unmapped, is so for the target, which runs it.
+ */
+TEST_F_TIMEOUT(function, others_come_and_go, TIMEOUT)
+{
+	struct slot *slots = self->skel->bss->slots;
+	int fd = view_func(self->skel, variant->family, FUNCTION, VIEW,
+			   self->target.pid);
+
+	ASSERT_LE(0, fd);
+	for (int i = 0; i < 5; i++) {
+		struct func_bpf *more;
+
+		ASSERT_TRUE(tell_and_wait(&self->target, OP_OTHER, 3));
+		ASSERT_TRUE(tell_and_wait(&self->neighbour, OP_OTHER, 1));
+		/* BPF programs are there, too, and their trampolines. */
+		more = load_programs(FUNCTION, true, false);
+		ASSERT_NE(NULL, more);
+		set_func_slot(more, SECOND_VIEW, self->target.pid, false);
+		set_func_slot(more, ORACLE, self->target.pid, true);
+		for (int j = 0; j < 2; j++) {
+			enum family family = j ? FENTRY : MULTI;
+			struct bpf_link *link;
+			int second;
+
+			second = view_func(more, family, FUNCTION, SECOND_VIEW,
+					   self->target.pid);
+			ASSERT_LE(0, second);
+			link = stock_func(more, family, FUNCTION, ORACLE);
+			ASSERT_NE(NULL, link);
+			both_call(_metadata, self);
+			bpf_link__destroy(link);
+			close(second);
+		}
+		EXPECT_EQ(2 * CALLS, more->bss->slots[SECOND_VIEW].count);
+		EXPECT_EQ(2 * CALLS, more->bss->slots[ORACLE].count);
+		func_bpf__destroy(more);
+		ASSERT_TRUE(tell_and_wait(&self->target, OP_PATCH, 2));
+	}
+	EXPECT_EQ(10 * CALLS * events_of(variant->family), slots[VIEW].count);
+	EXPECT_EQ(0, slots[VIEW].foreign);
+	close(fd);
+}
+
+/* --- a call across two pages --- */
+
+/* The families that need no type of the function, and its second instruction. */
+static const enum family crossing_families[] = {
+	KPROBE, KRETPROBE, MULTI, MULTI_RETURN, SESSION,
+};
+
+TEST_F_TIMEOUT(function, crossing, TIMEOUT)
+{
+	struct slot *slots = self->skel->bss->slots;
+	__u64 expected = 0, oracle = 0;
+
+	if (variant->family != KPROBE)
+		return;
+	srand(1);
+	for (int i = 0; i < 60; i++) {
+		enum family family = crossing_families[rand() % 5];
+		enum family other = crossing_families[rand() % 5];
+		struct bpf_link *link = NULL;
+		bool first = rand() % 2;
+		int fd;
+
+		if (first)
+			link = stock_func(self->skel, other, CROSSING, ORACLE);
+		fd = view_func(self->skel, family, CROSSING, VIEW,
+			       self->target.pid);
+		ASSERT_LE(0, fd);
+		if (!first)
+			link = stock_func(self->skel, other, CROSSING, ORACLE);
+		ASSERT_NE(NULL, link);
+		both_call(_metadata, self);
+		expected += CALLS * events_of(family);
+		oracle += CALLS * events_of(other);
+		EXPECT_EQ(expected, slots[VIEW].count)
+		{
+			TH_LOG("%s beside %s", family_names[family],
+			       family_names[other]);
+		}
+		EXPECT_EQ(oracle, slots[ORACLE].count);
+		EXPECT_EQ(0, slots[VIEW].foreign);
+		/* While it runs. */
+		ASSERT_TRUE(tell(&self->target, OP_CALL, 20 * CALLS));
+		if (rand() % 2) {
+			bpf_link__destroy(link);
+			close(fd);
+		} else {
+			close(fd);
+			bpf_link__destroy(link);
+		}
+		ASSERT_TRUE(answer(&self->target));
+		expected = slots[VIEW].count;
+		oracle = slots[ORACLE].count;
+		both_call(_metadata, self);
+		EXPECT_EQ(expected, slots[VIEW].count);
+	}
+}
+
+/* Instructions of a module, for the process and for everybody. */
+TEST_F_TIMEOUT(function, instructions, TIMEOUT)
+{
+	static const char *const functions[] = { FUNCTION, CROSSING };
+	__u64 offset = behind_call("__x64_sys_read");
+	struct slot *slots = self->skel->bss->slots;
+
+	if (variant->family != KPROBE)
+		return;
+	ASSERT_NE(0, offset);
+	for (int i = 0; i < 8; i++) {
+		const char *name = functions[i % 2];
+		struct bpf_link *link = NULL;
+		int fd;
+
+		set_func_slot(self->skel, VIEW, self->target.pid, false);
+		set_func_slot(self->skel, ORACLE, self->target.pid, true);
+		if (i / 2 % 2)
+			link = stock_at(self->skel->progs.on_kprobe_oracle,
+					name, offset, ORACLE);
+		fd = view_at(bpf_program__fd(self->skel->progs.on_kprobe), name,
+			     offset, 0, VIEW, self->target.pid);
+		ASSERT_LE(0, fd);
+		if (!link)
+			link = stock_at(self->skel->progs.on_kprobe_oracle,
+					name, offset, ORACLE);
+		ASSERT_NE(NULL, link);
+		/* Long enough for everybody's to become a jump. */
+		if (i >= 4)
+			usleep(300000);
+		both_call(_metadata, self);
+		bpf_link__destroy(link);
+		close(fd);
+		EXPECT_EQ(CALLS, slots[VIEW].count);
+		EXPECT_EQ(CALLS, slots[ORACLE].count);
+		EXPECT_EQ(0, slots[VIEW].foreign);
+	}
+}
+
+/* --- tracepoints --- */
+
+FIXTURE(tracepoint)
+{
+	struct kview_bpf *skel;
+	struct target target;
+	struct target neighbour;
+};
+
+FIXTURE_VARIANT(tracepoint)
+{
+	struct hook hook;
+	/* of the module itself, so that it holds it */
+	bool own;
+};
+
+/* clang-format off */
+
+FIXTURE_VARIANT_ADD(tracepoint, raw) {
+	.hook = { RAW, "kview_testmod_step" },
+	.own = true,
+};
+
+FIXTURE_VARIANT_ADD(tracepoint, btf) {
+	.hook = { BTF, "kview_testmod_step" },
+	.own = true,
+};
+
+FIXTURE_VARIANT_ADD(tracepoint, classic) {
+	.hook = { CLASSIC, "kview_testmod:kview_testmod_step" },
+	.own = true,
+};
+
+/* Built-in ones, with sites in the modules. */
+FIXTURE_VARIANT_ADD(tracepoint, raw_mmap_lock) {
+	.hook = { RAW, "mmap_lock_start_locking" },
+};
+
+FIXTURE_VARIANT_ADD(tracepoint, classic_mmap_lock) {
+	.hook = { CLASSIC, "mmap_lock:mmap_lock_released" },
+};
+
+/* clang-format on */
+
+FIXTURE_SETUP(tracepoint)
+{
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	ASSERT_EQ(0, load_testmod());
+	self->skel =
+		load_for(variant->hook.kind == BTF ? variant->hook.name : NULL);
+	ASSERT_NE(NULL, self->skel);
+	ASSERT_TRUE(start_target(&self->target));
+	ASSERT_TRUE(start_target(&self->neighbour));
+	settle(&self->target);
+	settle(&self->neighbour);
+	set_slot(self->skel, VIEW, self->target.pid, false);
+	set_slot(self->skel, ORACLE, self->target.pid, true);
+}
+
+FIXTURE_TEARDOWN(tracepoint)
+{
+	kill_target(&self->target);
+	kill_target(&self->neighbour);
+	kview_bpf__destroy(self->skel);
+	for (int i = 0; i < 100 && unload_module(); i++)
+		usleep(100000);
+}
+
+static void both_step(struct __test_metadata *_metadata,
+		      FIXTURE_DATA(tracepoint) * self)
+{
+	ASSERT_TRUE(tell(&self->neighbour, OP_STEP, CALLS / 2));
+	ASSERT_TRUE(tell_and_wait(&self->target, OP_STEP, CALLS));
+	ASSERT_TRUE(answer(&self->neighbour));
+}
+
+TEST_F_TIMEOUT(tracepoint, exact, TIMEOUT)
+{
+	struct slot *slots = self->skel->bss->slots;
+
+	for (int i = 0; i < 6; i++) {
+		struct bpf_link *link = NULL;
+		__u64 events;
+		int fd;
+
+		set_slot(self->skel, VIEW, self->target.pid, false);
+		set_slot(self->skel, ORACLE, self->target.pid, true);
+		if (i % 3 == 1)
+			link = stock(self->skel, &variant->hook, ORACLE);
+		fd = view(self->skel, &variant->hook, VIEW, self->target.pid);
+		ASSERT_LE(0, fd);
+		if (i % 3 == 2)
+			link = stock(self->skel, &variant->hook, ORACLE);
+		ASSERT_TRUE(i % 3 == 0 || link);
+		both_step(_metadata, self);
+		if (i < 3) {
+			bpf_link__destroy(link);
+			close(fd);
+		} else {
+			close(fd);
+			bpf_link__destroy(link);
+		}
+		events = slots[VIEW].count;
+		if (variant->own)
+			EXPECT_EQ(CALLS, events);
+		EXPECT_LE(CALLS, events);
+		if (link)
+			EXPECT_EQ(slots[ORACLE].count, events);
+		EXPECT_EQ(0, slots[VIEW].foreign);
+		both_step(_metadata, self);
+		EXPECT_EQ(events, slots[VIEW].count);
+	}
+}
+
+TEST_F_TIMEOUT(tracepoint, unload, TIMEOUT)
+{
+	struct slot *slots = self->skel->bss->slots;
+	int fd = view(self->skel, &variant->hook, VIEW, self->target.pid);
+	__u64 events;
+
+	ASSERT_LE(0, fd);
+	both_step(_metadata, self);
+	EXPECT_EQ(variant->own ? -EWOULDBLOCK : 0, unload_module());
+	ASSERT_EQ(0, load_testmod());
+	events = slots[VIEW].count;
+	both_step(_metadata, self);
+	EXPECT_LE(events + CALLS, slots[VIEW].count);
+	EXPECT_EQ(0, slots[VIEW].foreign);
+	close(fd);
+	events = slots[VIEW].count;
+	both_step(_metadata, self);
+	EXPECT_EQ(events, slots[VIEW].count);
+}
+
+/* A module that comes has its sites in the views that there are, at once. */
+TEST_F_TIMEOUT(tracepoint, comes_and_goes, TIMEOUT)
+{
+	struct slot *slots = self->skel->bss->slots;
+
+	for (int i = 0; i < 6; i++) {
+		struct bpf_link *link = NULL;
+		int fd;
+
+		set_slot(self->skel, VIEW, self->target.pid, false);
+		set_slot(self->skel, ORACLE, self->target.pid, true);
+		if (i % 2)
+			link = stock(self->skel, &variant->hook, ORACLE);
+		fd = view(self->skel, &variant->hook, VIEW, self->target.pid);
+		ASSERT_LE(0, fd);
+		if (i % 2 == 0 && i)
+			link = stock(self->skel, &variant->hook, ORACLE);
+		ASSERT_TRUE(!i || link);
+		/* Also of what they do when they start. */
+		ASSERT_TRUE(tell_and_wait(&self->target, OP_OTHER, 3));
+		ASSERT_TRUE(tell_and_wait(&self->neighbour, OP_OTHER, 2));
+		both_step(_metadata, self);
+		close(fd);
+		bpf_link__destroy(link);
+		EXPECT_LE(CALLS, slots[VIEW].count);
+		if (link)
+			EXPECT_EQ(slots[ORACLE].count, slots[VIEW].count);
+		EXPECT_EQ(0, slots[VIEW].foreign);
+	}
+}
