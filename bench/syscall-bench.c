@@ -57,16 +57,18 @@ enum program {
 	PROGRAM_RAW,
 	PROGRAM_KPROBE,
 	PROGRAM_KRETPROBE,
+	PROGRAM_INSTRUCTION,
 	PROGRAM_MULTI,
 	PROGRAM_RETMULTI,
 	PROGRAM_FENTRY,
 	PROGRAM_FEXIT,
 };
 
-static const char *const program_names[] = {
-	"printk",	"count",	   "raw",    "kprobe", "kretprobe",
-	"kprobe.multi", "kretprobe.multi", "fentry", "fexit"
-};
+static const char *const program_names[] = { "printk",	     "count",
+					     "raw",	     "kprobe",
+					     "kretprobe",    "instruction",
+					     "kprobe.multi", "kretprobe.multi",
+					     "fentry",	     "fexit" };
 
 /* What is timed; the program is on the entry to event_of[], or to func_of[]. */
 enum call {
@@ -111,7 +113,10 @@ static struct {
 	unsigned int calls;
 	unsigned int runs;
 	unsigned int roles;
-} options = { .calls = 10000, .runs = 10 };
+	unsigned int copies;
+	unsigned int hooks;
+	bool no_jumps;
+} options = { .calls = 10000, .runs = 10, .copies = 1, .hooks = 1 };
 
 /* Parent to worker. */
 struct command {
@@ -561,11 +566,14 @@ static struct result run_command(struct worker *worker,
 	return result;
 }
 
+#define MAX_COPIES 64
+#define MAX_HOOKS 1000
+
 /* What is attached. */
 struct attachment {
 	struct demo_printk_bpf *skel;
 	struct bpf_link *link; /* system-wide, or NULL */
-	struct bpf_link *view; /* link of the view, or NULL */
+	struct bpf_link *views[MAX_COPIES]; /* links of the view */
 	pid_t pre; /* process with the pre-eBPF flag, or 0 */
 };
 
@@ -583,6 +591,7 @@ static struct bpf_program *choose(struct demo_printk_bpf *skel)
 		return in ? skel->progs.count_raw_in : skel->progs.count_raw;
 	case PROGRAM_KPROBE:
 	case PROGRAM_KRETPROBE:
+	case PROGRAM_INSTRUCTION:
 		return in ? skel->progs.count_kprobe_in :
 			    skel->progs.count_kprobe;
 	case PROGRAM_MULTI:
@@ -599,6 +608,48 @@ static struct bpf_program *choose(struct demo_printk_bpf *skel)
 	return NULL;
 }
 
+/*
+ * @func and others, until there are @nr: functions that no other process runs in
+ * the middle of a switch, which views do not have.
+ */
+static void get_functions(const char **funcs, const char *func, unsigned int nr)
+{
+	static const char *const prefixes[] = {
+		"__x64_sys_", "vfs_", "tcp_", "inet_", "unix_", "sock_"
+	};
+	char line[512], last[512] = "", name[512];
+	unsigned int n = 0;
+	FILE *file;
+
+	funcs[n++] = func;
+	if (nr == 1)
+		return;
+	file = fopen("/sys/kernel/tracing/available_filter_functions", "re");
+	if (!file)
+		err(1, "available_filter_functions");
+	while (n < nr && fgets(line, sizeof(line), file)) {
+		bool wanted = false;
+
+		/* Not of a module, and no name that there is twice. */
+		if (strchr(line, '[') || sscanf(line, "%511s", name) != 1 ||
+		    strchr(name, '.') || !strcmp(name, last) ||
+		    !strcmp(name, func))
+			continue;
+		snprintf(last, sizeof(last), "%s", name);
+		for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+			wanted |= !strncmp(name, prefixes[i],
+					   strlen(prefixes[i]));
+		if (!wanted)
+			continue;
+		funcs[n] = strdup(name);
+		if (!funcs[n++])
+			err(1, "strdup");
+	}
+	fclose(file);
+	if (n < nr)
+		errx(1, "only %u functions of this kind", n);
+}
+
 /* For process @pid, in its view; 0: for all. */
 static struct bpf_link *attach_to(struct bpf_program *program, enum call call,
 				  pid_t pid)
@@ -608,7 +659,8 @@ static struct bpf_link *attach_to(struct bpf_program *program, enum call call,
 	LIBBPF_OPTS(bpf_kprobe_opts, kprobe, .pid = pid);
 	LIBBPF_OPTS(bpf_kprobe_multi_opts, multi, .pid = pid);
 	LIBBPF_OPTS(bpf_trace_opts, trace, .pid = pid);
-	const char *func = func_of[call];
+	const char *func = func_of[call], *funcs[MAX_HOOKS];
+	struct bpf_link *link;
 	char event[32];
 
 	switch (options.program) {
@@ -624,11 +676,20 @@ static struct bpf_link *attach_to(struct bpf_program *program, enum call call,
 	case PROGRAM_KRETPROBE:
 		kprobe.retprobe = options.program == PROGRAM_KRETPROBE;
 		return bpf_program__attach_kprobe_opts(program, func, &kprobe);
+	case PROGRAM_INSTRUCTION:
+		/* Behind the call at the entry, and an endbr if there is one. */
+		kprobe.offset = 9;
+		link = bpf_program__attach_kprobe_opts(program, func, &kprobe);
+		if (link || errno != EILSEQ)
+			return link;
+		kprobe.offset = 5;
+		return bpf_program__attach_kprobe_opts(program, func, &kprobe);
 	case PROGRAM_MULTI:
 	case PROGRAM_RETMULTI:
+		get_functions(funcs, func, options.hooks);
 		multi.retprobe = options.program == PROGRAM_RETMULTI;
-		multi.syms = &func;
-		multi.cnt = 1;
+		multi.syms = funcs;
+		multi.cnt = options.hooks;
 		return bpf_program__attach_kprobe_multi_opts(program, NULL,
 							     &multi);
 	case PROGRAM_FENTRY:
@@ -656,15 +717,16 @@ static void attach(struct attachment *at, enum call call, pid_t pid)
 	if (demo_printk_bpf__load(at->skel))
 		err(1, "load BPF programs");
 
-	if (options.filter == FILTER_VIEW) {
-		at->view = attach_to(program, call, pid);
-		if (!at->view && (errno == EINVAL || errno == EOPNOTSUPP))
+	for (unsigned int i = 0;
+	     options.filter == FILTER_VIEW && i < options.copies; i++) {
+		at->views[i] = attach_to(program, call, pid);
+		if (!at->views[i] && (errno == EINVAL || errno == EOPNOTSUPP))
 			errx(1, "this kernel has no views");
-		if (!at->view)
+		if (!at->views[i])
 			err(1, "attach for process %d", pid);
-		if (!options.global_too)
-			return;
 	}
+	if (options.filter == FILTER_VIEW && !options.global_too)
+		return;
 	if (options.filter == FILTER_PRE) {
 		if (prctl(PR_SET_BPF_TRACED, pid, 1, 0, 0))
 			err(1, "this is not the pre-eBPF kernel");
@@ -677,7 +739,8 @@ static void attach(struct attachment *at, enum call call, pid_t pid)
 
 static void detach(struct attachment *at)
 {
-	bpf_link__destroy(at->view);
+	for (unsigned int i = 0; i < options.copies; i++)
+		bpf_link__destroy(at->views[i]);
 	bpf_link__destroy(at->link);
 	if (at->pre && prctl(PR_SET_BPF_TRACED, at->pre, 0, 0, 0))
 		err(1, "prctl");
@@ -703,6 +766,9 @@ static void bench(struct worker *t, struct worker *u, enum call call)
 	struct attachment at;
 
 	attach(&at, call, t->pid);
+	/* A kprobe of everybody becomes a jump a while later. */
+	if (options.program == PROGRAM_INSTRUCTION)
+		usleep(500000);
 	for (enum role role = 0; role < ARRAY_SIZE(role_names); role++) {
 		struct worker *worker = role == ROLE_UNTRACED ? u : t;
 		struct result result;
@@ -756,6 +822,14 @@ static unsigned int parse_roles(char *arg)
 	return roles;
 }
 
+static void forbid_jumps(void)
+{
+	FILE *file = fopen("/proc/sys/debug/kprobes-optimization", "we");
+
+	if (!file || fputs("0", file) < 0 || fclose(file))
+		err(1, "debug.kprobes-optimization");
+}
+
 static const struct argp_option argp_options[] = {
 	{ "calls", 'c', "N", 0, "calls of one run (10000)", 0 },
 	{ "runs", 'r', "N", 0, "runs (10)", 0 },
@@ -764,10 +838,17 @@ static const struct argp_option argp_options[] = {
 	{ "global-too", 'g', NULL, 0,
 	  "with --filter view: attach for all processes as well", 0 },
 	{ "program", 'p',
-	  "printk|count|raw|kprobe|kretprobe|kprobe.multi|kretprobe.multi|fentry|fexit",
+	  "printk|count|raw|kprobe|kretprobe|instruction|kprobe.multi|kretprobe.multi|fentry|fexit",
 	  0,
-	  "bpf_printk() or a counter on syscalls:sys_enter_*, or a counter on sys_enter, or on a function of the call",
+	  "bpf_printk() or a counter on syscalls:sys_enter_*, or a counter on sys_enter, or on a function of the call, or on its second instruction",
 	  0 },
+	{ "copies", 'n', "N", 0,
+	  "with --filter view: attach so many times to the process (1)", 0 },
+	{ "hooks", 'H', "N", 0,
+	  "with kprobe.multi and kretprobe.multi: on so many functions (1)",
+	  0 },
+	{ "no-jumps", 'J', NULL, 0,
+	  "keep kprobes of everybody from becoming jumps", 0 },
 	{ "roles", 'R', "untraced,traced,child,exec,detached", 0,
 	  "who makes the calls (untraced,traced)", 0 },
 	{}
@@ -794,6 +875,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		options.program = index_of(program_names,
 					   ARRAY_SIZE(program_names), arg,
 					   "program");
+		break;
+	case 'n':
+		options.copies = number(arg, MAX_COPIES, "--copies");
+		break;
+	case 'H':
+		options.hooks = number(arg, MAX_HOOKS, "--hooks");
+		break;
+	case 'J':
+		options.no_jumps = true;
 		break;
 	case 'R':
 		options.roles = parse_roles(arg);
@@ -828,6 +918,14 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, &first, NULL);
 	if (options.global_too && options.filter != FILTER_VIEW)
 		errx(2, "--global-too goes with --filter view");
+	if (options.copies > 1 && options.filter != FILTER_VIEW)
+		errx(2, "--copies goes with --filter view");
+	if (options.hooks > 1 && options.program != PROGRAM_MULTI &&
+	    options.program != PROGRAM_RETMULTI)
+		errx(2, "--hooks goes with kprobe.multi and kretprobe.multi");
+
+	if (options.no_jumps)
+		forbid_jumps();
 
 	CPU_ZERO(&set);
 	CPU_SET(0, &set);

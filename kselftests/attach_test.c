@@ -280,9 +280,8 @@ TEST_F_TIMEOUT(attach, eopnotsupp_hook, TIMEOUT)
 	/* In the middle of a switch between processes. */
 	EXPECT_EQ(-EOPNOTSUPP, link_create(FD(raw), BPF_TRACE_RAW_TP,
 					   "tlb_flush", 0, self->pid, 0));
-	EXPECT_EQ(-EOPNOTSUPP,
-		  link_create(FD(classic), BPF_PERF_EVENT,
-			      "tlb:tlb_flush", 0, self->pid, 0));
+	EXPECT_EQ(-EOPNOTSUPP, link_create(FD(classic), BPF_PERF_EVENT,
+					   "tlb:tlb_flush", 0, self->pid, 0));
 	EXPECT_EQ(-EOPNOTSUPP, link_create(FD(raw), BPF_TRACE_RAW_TP,
 					   "tlb_flush", 0, 1 << 30, 0));
 }
@@ -297,9 +296,8 @@ TEST_F_TIMEOUT(attach, refused_hook_is_named, TIMEOUT)
 
 	ASSERT_LE(0, fd);
 	lseek(fd, 0, SEEK_END);
-	EXPECT_EQ(-EOPNOTSUPP,
-		  link_create(FD(raw), BPF_TRACE_RAW_TP, "tlb_flush", 0,
-			      self->pid, 0));
+	EXPECT_EQ(-EOPNOTSUPP, link_create(FD(raw), BPF_TRACE_RAW_TP,
+					   "tlb_flush", 0, self->pid, 0));
 	while ((n = read(fd, line, sizeof(line) - 1)) > 0) {
 		line[n] = 0;
 		named |= !!strstr(line, "tlb_flush");
@@ -575,8 +573,8 @@ TEST_F_TIMEOUT(attach, refusals_leave_nothing, TIMEOUT)
 {
 	link_create(FD(raw), BPF_TRACE_RAW_TP, "no_such", 0, self->pid, 0);
 	link_create(FD(raw), BPF_TRACE_RAW_TP, "sys_enter", 0, 1 << 30, 0);
-	link_create(FD(classic), BPF_PERF_EVENT, "tlb:tlb_flush",
-		    0, self->pid, 0);
+	link_create(FD(classic), BPF_PERF_EVENT, "tlb:tlb_flush", 0, self->pid,
+		    0);
 	link_create(FD(classic_far), BPF_PERF_EVENT, "sched:sched_switch", 0,
 		    self->pid, 0);
 	link_create(FD(raw), BPF_TRACE_RAW_TP, "sys_enter", 0, kthreadd(), 0);

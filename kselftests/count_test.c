@@ -545,10 +545,8 @@ static bool may_be_refused(const char *name)
 		/* In a switch between processes, these fire when the page tables
 		 * are those of one and current is the other.
 		 */
-		"tlb_flush",
-		"x86_fpu_regs_deactivated",
-		"read_msr",
-		"write_msr",
+		"tlb_flush", "x86_fpu_regs_deactivated",
+		"read_msr",  "write_msr",
 		"rdpmc",
 	};
 

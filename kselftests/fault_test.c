@@ -234,14 +234,17 @@ FIXTURE_VARIANT_ADD(function, multi) { .family = MULTI };
 FIXTURE_VARIANT_ADD(function, session) { .family = SESSION };
 FIXTURE_VARIANT_ADD(function, fentry) { .family = FENTRY };
 FIXTURE_VARIANT_ADD(function, fexit) { .family = FEXIT };
+
 FIXTURE_VARIANT_ADD(function, module_kprobe) {
 	.family = KPROBE,
 	.module = true,
 };
+
 FIXTURE_VARIANT_ADD(function, module_multi_return) {
 	.family = MULTI_RETURN,
 	.module = true,
 };
+
 FIXTURE_VARIANT_ADD(function, module_fexit) {
 	.family = FEXIT,
 	.module = true,
@@ -291,6 +294,7 @@ TEST_F_TIMEOUT(function, attach_and_add, TIMEOUT)
 {
 	const char *name = name_of(variant->module);
 	enum op op = variant->module ? OP_CALL : OP_READ;
+	struct target *targets[] = { &self->target, &self->other };
 	struct slot *slot = &self->skel->bss->slots[0];
 	__u32 pid = self->other.pid;
 	int nth, control, fd = -1;
@@ -334,8 +338,7 @@ TEST_F_TIMEOUT(function, attach_and_add, TIMEOUT)
 			if (nth % 8 != 1)
 				continue;
 			slot->count = 0;
-			ASSERT_TRUE(tell_and_wait(
-				add ? &self->other : &self->target, op, 10));
+			ASSERT_TRUE(tell_and_wait(targets[add], op, 10));
 			EXPECT_EQ(0, slot->count);
 		}
 		TH_LOG("%d allocations", nth);
@@ -556,11 +559,13 @@ FIXTURE_SETUP(actor)
 	ASSERT_NE(NULL, self->funcs);
 	for (int i = 0; i < 3; i++) {
 		enum family family = actor_families[i];
+		struct bpf_program *program = func_program(self->funcs, family);
 
-		self->func_fds[i] = view_func_program(
-			func_program(self->funcs, family), family,
-			"__x64_sys_read", i, self->pid, BPF_F_VIEW_FOLLOW_FORK);
-		ASSERT_LE(0, self->func_fds[i]);
+		int fd = view_func_program(program, family, "__x64_sys_read", i,
+					   self->pid, BPF_F_VIEW_FOLLOW_FORK);
+
+		ASSERT_LE(0, fd);
+		self->func_fds[i] = fd;
 	}
 }
 

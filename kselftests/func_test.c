@@ -1879,32 +1879,6 @@ TEST_F_TIMEOUT(func, refused_tracing, TIMEOUT)
 	left_nothing(_metadata, self);
 }
 
-TEST_F_TIMEOUT(func, function_of_a_module, TIMEOUT)
-{
-	static const enum family families[] = { KPROBE, KRETPROBE, MULTI,
-						SESSION };
-	int ret = load_module();
-	struct func_bpf *skel;
-
-	if (ret && ret != -EEXIST)
-		SKIP(return, MODULE_FILE ": %s", strerror(-ret));
-	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
-		EXPECT_EQ(-EOPNOTSUPP,
-			  view_func(self->skel, families[i], "use_mm_write",
-				    VIEW, self->pid));
-	libbpf_set_print(NULL);
-	skel = load_func("use_mm_write");
-	if (skel) {
-		EXPECT_EQ(-EOPNOTSUPP,
-			  view_func(skel, FENTRY, NULL, VIEW, self->pid));
-		func_bpf__destroy(skel);
-	} else {
-		TH_LOG("no types of the module");
-	}
-	left_nothing(_metadata, self);
-	EXPECT_EQ(0, unload_module());
-}
-
 /* They are not had in part. */
 TEST_F_TIMEOUT(func, in_the_middle_of_a_switch, TIMEOUT)
 {
@@ -2242,6 +2216,8 @@ TEST_F_TIMEOUT(func, link_info, TIMEOUT)
 		bool several = family == MULTI || family == MULTI_RETURN ||
 			       family == SESSION;
 		const char *expected = several ? "" : FUNCTION;
+		const char *hook =
+			family_names[family == INSTRUCTION ? KPROBE : family];
 		__u64 cookie = several ? 0 : VIEW + 2;
 		__u64 offset = family == INSTRUCTION ? behind_call(FUNCTION) :
 						       0;
@@ -2285,9 +2261,8 @@ TEST_F_TIMEOUT(func, link_info, TIMEOUT)
 		}
 
 		ASSERT_NE(NULL, fdinfo_value(fd, "hook", text, sizeof(text)));
-		EXPECT_STREQ(
-			family_names[family == INSTRUCTION ? KPROBE : family],
-			fdinfo_value(fd, "hook", text, sizeof(text)));
+		EXPECT_STREQ(hook,
+			     fdinfo_value(fd, "hook", text, sizeof(text)));
 		ASSERT_NE(NULL, fdinfo_value(fd, "name", text, sizeof(text)));
 		EXPECT_STREQ(expected,
 			     fdinfo_value(fd, "name", text, sizeof(text)));

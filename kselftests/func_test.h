@@ -31,13 +31,15 @@ struct functions {
  */
 #define MAX_KNOWN 200000
 
-static struct known {
+struct known {
 	bool read;
 	size_t nr_symbols;
 	size_t nr_calls;
 	struct function symbols[MAX_KNOWN];
 	struct function calls[MAX_KNOWN];
-} * known;
+};
+
+static struct known *known;
 
 static __attribute__((constructor)) void share_known(void)
 {

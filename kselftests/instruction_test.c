@@ -28,7 +28,7 @@ static bool hurry(bool on)
 #define ORACLES 32
 
 /* Counted at once in a view alone: as many as there are slots. */
-#define MAX_PLACES 900
+#define MAX_PLACES 1000
 
 enum { MAX_SIZE = TEXT_SIZE - 16 };
 
@@ -43,6 +43,17 @@ struct places {
 	struct place list[MAX_PLACES];
 	int nr;
 };
+
+/* What one test has found out, for those that come after it. */
+static struct places *found;
+
+static __attribute__((constructor)) void share_found(void)
+{
+	found = mmap(NULL, sizeof(*found), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (found == MAP_FAILED)
+		abort();
+}
 
 /* Everybody's text, in the skeleton. */
 static const __u8 *read_text(struct func_bpf *skel, __u64 addr)
@@ -92,11 +103,10 @@ static struct bpf_link *stock_place(struct bpf_program *program,
 }
 
 /*
- * Add all instructions of a function that can be had, behind its call. There is a
+ * Find all instructions of a function that can be had, behind its call. There is a
  * view all the time: to make one for each would take long.
  */
-static void add_places(struct func_bpf *skel, const char *name, pid_t pid,
-		       struct places *places)
+static void find_places(struct func_bpf *skel, const char *name, pid_t pid)
 {
 	__u64 addr = address_of(name), size = size_of(addr);
 	__u64 offset = addr ? behind_call(name) : 0;
@@ -105,8 +115,8 @@ static void add_places(struct func_bpf *skel, const char *name, pid_t pid,
 	if (!offset || size > MAX_SIZE || !read_text(skel, addr))
 		return;
 	keeper = view_func(skel, KPROBE, name, NR_SLOTS - 1, pid);
-	for (; offset < size && places->nr < MAX_PLACES; offset++) {
-		struct place *place = &places->list[places->nr];
+	for (; offset < size && found->nr < MAX_PLACES; offset++) {
+		struct place *place = &found->list[found->nr];
 		int fd = view_at(bpf_program__fd(skel->progs.on_kprobe), name,
 				 offset, 0, NR_SLOTS - 1, pid);
 
@@ -118,9 +128,26 @@ static void add_places(struct func_bpf *skel, const char *name, pid_t pid,
 		place->offset = offset;
 		memcpy(place->bytes, &skel->bss->text[offset],
 		       sizeof(place->bytes));
-		places->nr++;
+		found->nr++;
 	}
 	close(keeper);
+}
+
+/* Add them. */
+static void add_places(struct func_bpf *skel, const char *name, pid_t pid,
+		       struct places *places)
+{
+	int before = places->nr;
+
+	for (int tries = 0; tries < 2 && places->nr == before; tries++) {
+		if (tries)
+			find_places(skel, name, pid);
+		for (int i = 0; i < found->nr; i++) {
+			if (!strcmp(found->list[i].name, name) &&
+			    places->nr < MAX_PLACES)
+				places->list[places->nr++] = found->list[i];
+		}
+	}
 }
 
 /* Keep those for which there is a count in their slot. */
@@ -193,7 +220,7 @@ static enum manner manner_of(const __u8 *bytes)
 	return COPY;
 }
 
-/* --- all tests but one have this --- */
+/* --- most tests have this --- */
 
 FIXTURE(inside)
 {
@@ -272,9 +299,20 @@ static int stock_error(FIXTURE_DATA(inside) * self, const char *name,
 
 /* With tracepoints, static calls, an indirect call, user accesses; noinstr. */
 static const char *const place_names[] = {
-	"ksys_read", "read_zero",	"__sys_sendmsg", "handle_mm_fault",
-	"filldir64", "kmem_cache_free", "do_syscall_64", FUNCTION,
+	"ksys_read",
+	"read_zero",
+	"__sys_sendmsg",
+	"handle_mm_fault",
+	"kfree",
+	"do_syscall_64",
+	FUNCTION,
+	/* if there is time */
+	"vfs_read",
+	"filldir64",
+	"kmem_cache_free",
 };
+
+#define QUICK_PLACES 7
 
 /* To attach for everybody takes long: all that views refuse, what is next to it,
  * and some of the others.
@@ -303,13 +341,17 @@ TEST_F_TIMEOUT(inside, places, TIMEOUT)
 		int nr = 0, asked = 0, einval = 0, eilseq = 0;
 		static int errors[MAX_SIZE];
 
+		if (i == QUICK_PLACES && !thorough())
+			break;
 		ASSERT_NE(0, addr);
 		ASSERT_GT(MAX_SIZE, size);
 		for (__u64 offset = 1; offset < size; offset++) {
 			errors[offset] = view_error(self, name, offset);
 			/* Addresses are not another way to get there. */
-			EXPECT_EQ(errors[offset],
-				  view_error(self, NULL, addr + offset));
+			if (offset % 3 == 0)
+				EXPECT_EQ(errors[offset],
+					  view_error(self, NULL,
+						     addr + offset));
 			nr += !errors[offset];
 			einval += errors[offset] == -EINVAL;
 			eilseq += errors[offset] == -EILSEQ;
@@ -325,7 +367,7 @@ TEST_F_TIMEOUT(inside, places, TIMEOUT)
 			{
 				TH_LOG("%s+%llu", name, offset);
 			}
-			if (!errors[offset] && asked % 5)
+			if (offset % 5)
 				continue;
 			expected = stock_error(self, NULL, addr + offset);
 			EXPECT_EQ(expected, errors[offset])
@@ -346,11 +388,9 @@ TEST_F_TIMEOUT(inside, places, TIMEOUT)
 
 /* --- as the program with a filter --- */
 
-/* In the order of what it takes to compare them: the last ones may be left out. */
 static const char *const hot[] = {
-	FUNCTION,	  "ksys_read",	     "vfs_read",     "__sys_sendmsg",
-	"filldir64",	  "do_sys_openat2",  "read_zero",    "rw_verify_area",
-	"___sys_sendmsg", "____sys_sendmsg", "do_filp_open",
+	FUNCTION,    "ksys_read",      "vfs_read",  "__sys_sendmsg",
+	"filldir64", "do_sys_openat2", "read_zero", "rw_verify_area",
 };
 
 static void add_hot(struct __test_metadata *_metadata,
@@ -546,6 +586,45 @@ TEST_F_TIMEOUT(inside, exact, TIMEOUT)
 }
 
 /*
+ * One after the other: in how many registers do they differ? A sum that grows or a
+ * flag of the thread may be in some of them.
+ */
+static int one_after_the_other(struct __test_metadata *_metadata,
+			       FIXTURE_DATA(inside) * self, struct batch *batch)
+{
+	struct context *contexts = self->skel->bss->contexts;
+	int odd = 0;
+
+	set_batch_slots(self, batch->nr);
+	for (int i = 0; i < batch->nr; i++)
+		ASSERT_TRUE(attach_view(self, batch, i));
+	ASSERT_TRUE(both_do(self, OP_READ, 10));
+	/* Others do not have it, not even now. */
+	for (int i = 0; i < batch->nr; i++) {
+		EXPECT_EQ(batch->places[i].bytes[0],
+			  first_byte(self->skel, batch->places[i].addr));
+		close(batch->fds[i]);
+		batch->fds[i] = -1;
+	}
+	for (int i = 0; i < batch->nr; i++)
+		ASSERT_TRUE(attach_oracle(self, batch, i));
+	ASSERT_TRUE(both_do(self, OP_READ, 10));
+	detach_batch(batch);
+	for (int i = 0; i < batch->nr; i++) {
+		__u64 *sums = contexts[i].sums;
+		__u64 *others = contexts[ORACLES + i].sums;
+
+		for (int j = 0; j < NR_REGS; j++) {
+			if (j == FIELD_IP || j == FIELD_SP)
+				continue;
+			odd += sums[j] != others[j];
+			sums[j] = others[j];
+		}
+	}
+	return odd;
+}
+
+/*
  * The kprobe of the view alone gets over each instruction as the one that
  * everybody has: a call that goes wrong ends the target. Reading is the same each
  * time down to the registers, on one CPU.
@@ -556,7 +635,7 @@ TEST_F_TIMEOUT(inside, alone, TIMEOUT)
 	static const char *const of_read[] = { FUNCTION, "ksys_read",
 					       "vfs_read", "read_zero" };
 	unsigned int state = 4;
-	int fired = 0, odd_flags = 0;
+	int fired = 0, sum = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(of_read); i++)
 		add_places(self->skel, of_read[i], self->pid, self->places);
@@ -565,45 +644,63 @@ TEST_F_TIMEOUT(inside, alone, TIMEOUT)
 	count_places(_metadata, self, OP_READ, 10);
 	keep_hit(self->skel, self->places);
 	shuffle(self->places, &state);
-	if (!thorough() && self->places->nr > 4 * BATCH)
-		self->places->nr = 4 * BATCH;
+	if (!thorough() && self->places->nr > 3 * BATCH)
+		self->places->nr = 3 * BATCH;
 	for (int from = 0; from < self->places->nr; from += BATCH) {
 		struct batch batch = { .places = &self->places->list[from] };
-		int rest = self->places->nr - from;
+		int rest = self->places->nr - from, odd = BATCH;
 
 		batch.nr = rest < BATCH ? rest : BATCH;
-		set_batch_slots(self, batch.nr);
-		for (int i = 0; i < batch.nr; i++)
-			ASSERT_TRUE(attach_view(self, &batch, i));
-		ASSERT_TRUE(both_do(self, OP_READ, 10));
-		/* Others do not have it, not even now. */
-		for (int i = 0; i < batch.nr; i++) {
-			EXPECT_EQ(batch.places[i].bytes[0],
-				  first_byte(self->skel, batch.places[i].addr));
-			close(batch.fds[i]);
-			batch.fds[i] = -1;
-		}
-		for (int i = 0; i < batch.nr; i++)
-			ASSERT_TRUE(attach_oracle(self, &batch, i));
-		ASSERT_TRUE(both_do(self, OP_READ, 10));
-		detach_batch(&batch);
-		/* They may be those of a sum that grows. */
-		for (int i = 0; i < batch.nr; i++) {
-			struct context *contexts = self->skel->bss->contexts;
-			__u64 *sums = contexts[i].sums;
-			__u64 *others = contexts[ORACLES + i].sums;
-
-			odd_flags += sums[FIELD_FLAGS] != others[FIELD_FLAGS];
-			sums[FIELD_FLAGS] = others[FIELD_FLAGS];
-		}
+		/* It may be interrupted, and flags of the thread be set. */
+		for (int tries = 0; tries < 3 && odd > BATCH / 3; tries++)
+			odd = one_after_the_other(_metadata, self, &batch);
 		compare_batch(_metadata, self, &batch, true, "alone");
 		for (int i = 0; i < batch.nr; i++)
 			fired += slots[i].count > 0;
+		sum += odd;
 	}
-	TH_LOG("%d of %d instructions were hit, %d with other flags", fired,
-	       self->places->nr, odd_flags);
+	TH_LOG("%d of %d instructions were hit, %d registers differ", fired,
+	       self->places->nr, sum);
 	EXPECT_LT(50, fired);
-	EXPECT_GT(fired / 8, odd_flags);
+	EXPECT_GT(fired / 6, sum);
+}
+
+/* Those that change whether there are interrupts, where these call them, too. */
+TEST_F_TIMEOUT(inside, interrupts_on_and_off, TIMEOUT)
+{
+	static const char *const names[] = { "_raw_spin_lock_irq",
+					     "_raw_spin_unlock_irq",
+					     "_raw_spin_lock_irqsave",
+					     "_raw_spin_unlock_irqrestore" };
+	struct slot *slots = self->skel->bss->slots;
+	struct batch batch = {};
+	unsigned int state = 8;
+	int hits[MANNERS] = {};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		add_places(self->skel, names[i], self->pid, self->places);
+	ASSERT_LT(10, self->places->nr);
+	batch.places = self->places->list;
+	for (int i = 0; i < self->places->nr && batch.nr < BATCH / 2; i++) {
+		if (manner_of(self->places->list[i].bytes) == IF_FLAG ||
+		    rand_r(&state) % 4 == 0)
+			self->places->list[batch.nr++] = self->places->list[i];
+	}
+	for (int i = 0; i < 3; i++) {
+		set_batch_slots(self, batch.nr);
+		ASSERT_TRUE(attach_batch(self, &batch, &state));
+		ASSERT_TRUE(both_do(self, OP_MIX, 3));
+		ASSERT_TRUE(both_do(self, OP_SLEEP, 50));
+		detach_batch(&batch);
+		/* In interrupts, which come as they like, but to both. */
+		compare_batch(_metadata, self, &batch, true, "IF");
+	}
+	for (int i = 0; i < batch.nr; i++) {
+		if (slots[i].count)
+			hits[manner_of(batch.places[i].bytes)]++;
+	}
+	TH_LOG("%d of %d change IF and were hit", hits[IF_FLAG], batch.nr);
+	EXPECT_LT(0, hits[IF_FLAG]);
 }
 
 /* Also when what everybody has is a jump. */
@@ -651,7 +748,7 @@ TEST_F_TIMEOUT(inside, beside_jumps, TIMEOUT)
 }
 
 /* Fork, exec, threads, processes with the same memory: instructions of each kind
- * at once.
+ * at once, beside others' and then alone.
  */
 TEST_F_TIMEOUT(inside, orders, TIMEOUT)
 {
@@ -689,13 +786,23 @@ TEST_F_TIMEOUT(inside, orders, TIMEOUT)
 			close(batch.fds[j]);
 			batch.fds[j] = -1;
 		}
-		compare_batch(_metadata, self, &batch, true, what);
+		if (i < ARRAY_SIZE(orders))
+			compare_batch(_metadata, self, &batch, true, what);
+		for (int j = 0; j < batch.nr; j++)
+			EXPECT_EQ(0, slots[j].foreign);
 		/* The first instruction of the system call. */
 		if (orders[nr].reads >= 0)
 			EXPECT_EQ(orders[nr].reads, slots[0].count)
 			{
 				TH_LOG("%s", what);
 			}
+		/* From then on nobody else has them. */
+		if (i != ARRAY_SIZE(orders) - 1)
+			continue;
+		for (int j = 0; j < batch.nr; j++) {
+			bpf_link__destroy(batch.oracles[j]);
+			batch.oracles[j] = NULL;
+		}
 	}
 	detach_batch(&batch);
 	EXPECT_EQ(0, self->skel->bss->strays);
@@ -1025,7 +1132,7 @@ static void add_actors(FIXTURE_DATA(crowd) * self, int centre,
 	add_actor(self, OPTIMIZE);
 }
 
-#define STEPS 15
+#define STEPS 12
 
 /*
  * Others come and go while the target runs; who is there all the time misses
@@ -1263,7 +1370,7 @@ TEST_F_TIMEOUT(jump, at_the_same_instruction, TIMEOUT)
 	__u64 lost = 0;
 	int jumps = 0;
 
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 4; i++) {
 		struct bpf_link *link;
 		int fd;
 
@@ -1338,77 +1445,90 @@ FIXTURE_TEARDOWN(loop)
 	set_optimization(true);
 }
 
-#define ROUNDS 20
+static void *detach_link(void *link)
+{
+	bpf_link__destroy(link);
+	return NULL;
+}
+
+#define ROUNDS (thorough() ? 100 : 5)
 #define PLACES 4
 
-/* Two targets and another process, all of which run through the instruction. */
+/* Attach to some and detach, in both views; with @beside, there are others at the
+ * first one. Return how many have been hit.
+ */
+static int attach_and_detach(struct __test_metadata *_metadata,
+			     FIXTURE_DATA(loop) * self, bool beside,
+			     unsigned int *state)
+{
+	struct bpf_program *oracle = self->skel->progs.on_kprobe_oracle;
+	struct bpf_program *program = self->skel->progs.on_kprobe;
+	struct slot *slots = self->skel->bss->slots;
+	const struct place *places[PLACES];
+	struct bpf_link *link = NULL;
+	__u64 counts[2 * PLACES];
+	int fds[2 * PLACES];
+	pthread_t thread;
+	int hit = 0;
+
+	for (int i = 0; i < PLACES; i++) {
+		int draw = rand_r(state) % self->places->nr;
+
+		places[i] = &self->places->list[draw];
+	}
+	if (beside) {
+		set_func_slot(self->skel, NR_CONTEXTS - 1, self->runners[0].pid,
+			      true);
+		link = stock_place(oracle, places[0], NR_CONTEXTS - 1);
+		ASSERT_NE(NULL, link);
+	}
+	for (int i = 0; i < 2 * PLACES; i++) {
+		pid_t pid = self->runners[i % 2].pid;
+
+		set_func_slot(self->skel, i, pid, false);
+		fds[i] = view_place(program, places[i / 2], i, pid);
+		ASSERT_LE(0, fds[i]);
+	}
+	usleep(rand_r(state) % 1000);
+	/* Everybody's and the view's go at the same time. */
+	if (beside)
+		pthread_create(&thread, NULL, detach_link, link);
+	for (int i = 0; i < 2 * PLACES; i++) {
+		close(fds[i]);
+		counts[i] = slots[i].count;
+		hit += counts[i] > 0;
+	}
+	if (beside)
+		pthread_join(thread, NULL);
+	usleep(rand_r(state) % 200);
+	for (int i = 0; i < 2 * PLACES; i++) {
+		EXPECT_EQ(counts[i], slots[i].count);
+		EXPECT_EQ(0, slots[i].foreign);
+	}
+	return hit;
+}
+
+/* Two targets and another process, all of which run through the instructions. */
 TEST_F_TIMEOUT(loop, detached_while_it_runs, TIMEOUT)
 {
-	struct slot *slots = self->skel->bss->slots;
 	unsigned int state = 5;
 	int hit = 0;
 
 	for (int i = 0; i < 3; i++)
 		ASSERT_TRUE(run(&self->runners[i]));
 	for (int i = 0; i < ROUNDS; i++) {
-		struct bpf_link *link = NULL;
-		__u64 counts[2 * PLACES];
-		int fds[2 * PLACES], keepers[2];
+		int keepers[2] = { -1, -1 };
 
-		for (int j = 0; j < 2 * PLACES; j++)
-			set_func_slot(self->skel, j, self->runners[j % 2].pid,
-				      false);
-		/* A view that goes with the last one, or does not. */
-		for (int j = 0; j < 2; j++) {
-			keepers[j] = -1;
-			if (i % 10 == 0)
-				continue;
+		/* Views that go with the last one, or do not. */
+		for (int j = 0; j < 2 && i % 10; j++) {
 			keepers[j] = view_func(self->skel, KPROBE, "vfs_write",
 					       NR_SLOTS - 1,
 					       self->runners[j].pid);
 			ASSERT_LE(0, keepers[j]);
 		}
-		for (int k = 0; k < 4; k++) {
-			const struct place *places[PLACES];
-
-			for (int j = 0; j < PLACES; j++)
-				places[j] =
-					&self->places->list[rand_r(&state) %
-							    self->places->nr];
-			set_func_slot(self->skel, NR_CONTEXTS - 1,
-				      self->runners[0].pid, true);
-			if (k == 0) {
-				link = stock_place(
-					self->skel->progs.on_kprobe_oracle,
-					places[0], NR_CONTEXTS - 1);
-				ASSERT_NE(NULL, link);
-			}
-			for (int j = 0; j < 2 * PLACES; j++) {
-				slots[j].count = 0;
-				fds[j] = view_place(self->skel->progs.on_kprobe,
-						    places[j / 2], j,
-						    self->runners[j % 2].pid);
-				ASSERT_LE(0, fds[j]);
-			}
-			usleep(rand_r(&state) % 1000);
-			/* It is everybody's again, or was until now. */
-			if (k == 0 && i % 2) {
-				bpf_link__destroy(link);
-				link = NULL;
-			}
-			for (int j = 0; j < 2 * PLACES; j++) {
-				close(fds[j]);
-				counts[j] = slots[j].count;
-				hit += counts[j] > 0;
-			}
-			if (k == 0)
-				bpf_link__destroy(link);
-			usleep(rand_r(&state) % 200);
-			for (int j = 0; j < 2 * PLACES; j++) {
-				EXPECT_EQ(counts[j], slots[j].count);
-				EXPECT_EQ(0, slots[j].foreign);
-			}
-		}
+		for (int j = 0; j < 4; j++)
+			hit += attach_and_detach(_metadata, self, j == 0,
+						 &state);
 		for (int j = 0; j < 2; j++)
 			close(keepers[j]);
 	}
@@ -1417,7 +1537,7 @@ TEST_F_TIMEOUT(loop, detached_while_it_runs, TIMEOUT)
 		EXPECT_LT(0, self->runners[i].loop->done);
 	}
 	TH_LOG("%d of %d were hit", hit, ROUNDS * 4 * 2 * PLACES);
-	EXPECT_LT(100, hit);
+	EXPECT_LT(20, hit);
 }
 
 /* The process dies of something else, in the middle of it. */
@@ -1428,7 +1548,7 @@ TEST_F_TIMEOUT(loop, killed_while_it_runs, TIMEOUT)
 	unsigned int state = 6;
 
 	ASSERT_TRUE(run(&self->runners[1]));
-	for (int i = 0; i < 25; i++) {
+	for (int i = 0; i < 12; i++) {
 		int fds[8], nr = rand_r(&state) % 8 + 1;
 
 		for (int j = 0; j < nr; j++) {
@@ -1780,17 +1900,6 @@ TEST_F_TIMEOUT(inside, in_the_middle_of_a_switch, TIMEOUT)
 	left_nothing(_metadata, self);
 }
 
-TEST_F_TIMEOUT(inside, function_of_a_module, TIMEOUT)
-{
-	int ret = load_module();
-
-	if (ret && ret != -EEXIST)
-		SKIP(return, MODULE_FILE ": %s", strerror(-ret));
-	EXPECT_EQ(-EOPNOTSUPP, view_error(self, "use_mm_write", 9));
-	EXPECT_EQ(0, unload_module());
-	left_nothing(_metadata, self);
-}
-
 /* --- what a link says --- */
 
 TEST_F_TIMEOUT(inside, link_info, TIMEOUT)
@@ -1861,8 +1970,9 @@ TEST_F_TIMEOUT(inside, link_info, TIMEOUT)
 static void attach_times(struct __test_metadata *_metadata,
 			 FIXTURE_DATA(inside) * self, int times)
 {
+	struct bpf_program *program = self->skel->progs.on_kprobe;
+
 	for (int i = 0; i < times; i++) {
-		int nr = self->places->nr;
 		int fds[2];
 
 		if (i % 50 == 0) {
@@ -1871,10 +1981,10 @@ static void attach_times(struct __test_metadata *_metadata,
 		}
 		set_func_slot(self->skel, VIEW, self->pid, false);
 		for (int j = 0; j < 2; j++) {
-			fds[j] = view_place(
-				self->skel->progs.on_kprobe,
-				&self->places->list[(i * 7 + j) % nr], VIEW,
-				self->pid);
+			int draw = (i * 7 + j) % self->places->nr;
+
+			fds[j] = view_place(program, &self->places->list[draw],
+					    VIEW, self->pid);
 			ASSERT_LE(0, fds[j]);
 		}
 		for (int j = 0; j < 2; j++)

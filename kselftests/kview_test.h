@@ -635,7 +635,10 @@ static inline void obey(struct order *order, int sock)
 	case OP_STEP:
 		return write_number(MODULE_DIR "step", n);
 	case OP_CALL:
-		return write_number(MODULE_DIR "call", n);
+		/* If it is there. */
+		snprintf(buffer, sizeof(buffer), "%u", n);
+		write_file(MODULE_DIR "call", buffer);
+		return;
 	case OP_OTHER:
 		while (n--) {
 			if (load_named_module(OTHER_MODULE))

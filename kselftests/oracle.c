@@ -98,7 +98,7 @@ static void note(const char *format, ...)
 
 /* --- hooks --- */
 
-enum kind { RAW, BTF, CLASSIC, KPROBE, MULTI, FENTRY, FEXIT };
+enum kind { RAW, BTF, CLASSIC, KPROBE, INSTRUCTION, MULTI, FENTRY, FEXIT };
 
 struct hook {
 	enum kind kind;
@@ -200,6 +200,16 @@ static const struct hook hooks[] = {
 	{ KPROBE, "exit_notify", 1, LOUD, 0 },
 	{ KPROBE, "begin_new_exec", 2, LOUD, 0 },
 	{ KPROBE, "dequeue_signal", 2, LOUD, 0 },
+	/* Behind the call at the entry: an int3, or a jump for everybody. */
+	{ INSTRUCTION, "vfs_read", 4, LOUD, 0 },
+	{ INSTRUCTION, "vfs_write", 3, LOUD, 0 },
+	{ INSTRUCTION, "handle_mm_fault", 3, LOUD, 0 },
+	{ INSTRUCTION, "__fput", 2, LOUD, 0 },
+	{ INSTRUCTION, "do_sys_openat2", 2, LOUD, 0 },
+	{ INSTRUCTION, "copy_process", 2, LOUD, 0 },
+	{ INSTRUCTION, "do_exit", 2, LOUD, 0 },
+	{ INSTRUCTION, "begin_new_exec", 2, LOUD, 0 },
+	{ INSTRUCTION, "dequeue_signal", 2, LOUD, 0 },
 	{ MULTI, "vfs_read", 4, LOUD, 0 },
 	{ MULTI, "vfs_write", 3, LOUD, 0 },
 	{ MULTI, "handle_mm_fault", 3, LOUD, 0 },
@@ -244,10 +254,10 @@ static const struct hook *draw_hook(uint64_t *random)
 
 static const char *name_of(const struct hook *hook)
 {
-	static const char *const kinds[] = { "raw",	     "tp_btf",
-					     "tracepoint",   "kprobe",
-					     "kprobe.multi", "fentry",
-					     "fexit" };
+	static const char *const kinds[] = { "raw",	    "tp_btf",
+					     "tracepoint",  "kprobe",
+					     "instruction", "kprobe.multi",
+					     "fentry",	    "fexit" };
 	static char name[80];
 
 	snprintf(name, sizeof(name), "%s:%s", kinds[hook->kind], hook->name);
@@ -257,9 +267,9 @@ static const char *name_of(const struct hook *hook)
 static struct bpf_program *program_of(const struct hook *hook,
 				      unsigned int link, enum side side)
 {
-	static const char *const kinds[] = { "raw",    "btf",	"classic",
-					     "kprobe", "multi", "fentry",
-					     "fexit" };
+	static const char *const kinds[] = { "raw",    "btf",	 "classic",
+					     "kprobe", "kprobe", "multi",
+					     "fentry", "fexit" };
 	static const char *const sides[] = { "view", "oracle" };
 	char name[64];
 
@@ -291,13 +301,33 @@ static int sys_bpf(int command, union bpf_attr *attr)
 	return ret < 0 ? -errno : ret;
 }
 
+/*
+ * Where a function has the instruction behind its call: the call is at its start,
+ * or behind an endbr, and then there is no instruction at the smaller offset.
+ */
+static uint64_t offset_of(const struct hook *hook)
+{
+	LIBBPF_OPTS(bpf_kprobe_opts, opts, .offset = 5);
+	static uint8_t offsets[ARRAY_SIZE(hooks)];
+	uint8_t *offset = &offsets[hook - hooks];
+	struct bpf_link *link;
+
+	if (hook->kind != INSTRUCTION || *offset)
+		return *offset;
+	link = bpf_program__attach_kprobe_opts(skel->progs.kprobe_noise,
+					       hook->name, &opts);
+	*offset = link ? 5 : 9;
+	bpf_link__destroy(link);
+	return *offset;
+}
+
 static int create_link(struct bpf_program *program, const struct hook *hook,
 		       unsigned int link, uint32_t pid, uint32_t flags)
 {
 	static const enum bpf_attach_type types[] = {
-		BPF_TRACE_RAW_TP, BPF_TRACE_RAW_TP,	  BPF_PERF_EVENT,
-		BPF_PERF_EVENT,	  BPF_TRACE_KPROBE_MULTI, BPF_TRACE_FENTRY,
-		BPF_TRACE_FEXIT
+		BPF_TRACE_RAW_TP, BPF_TRACE_RAW_TP, BPF_PERF_EVENT,
+		BPF_PERF_EVENT,	  BPF_PERF_EVENT,   BPF_TRACE_KPROBE_MULTI,
+		BPF_TRACE_FENTRY, BPF_TRACE_FEXIT
 	};
 	union bpf_attr attr = {};
 	__u64 cookie = link;
@@ -314,7 +344,9 @@ static int create_link(struct bpf_program *program, const struct hook *hook,
 		attr.link_create.tracepoint.cookie = link;
 		break;
 	case KPROBE:
+	case INSTRUCTION:
 		attr.link_create.kprobe.name = (uintptr_t)hook->name;
+		attr.link_create.kprobe.offset = offset_of(hook);
 		attr.link_create.kprobe.cookie = link;
 		break;
 	case MULTI:
@@ -350,7 +382,8 @@ static struct bpf_link *attach_stock(struct bpf_program *program,
 	LIBBPF_OPTS(bpf_raw_tracepoint_opts, raw, .cookie = link);
 	LIBBPF_OPTS(bpf_trace_opts, btf, .cookie = link);
 	LIBBPF_OPTS(bpf_tracepoint_opts, classic, .bpf_cookie = link);
-	LIBBPF_OPTS(bpf_kprobe_opts, kprobe, .bpf_cookie = link);
+	LIBBPF_OPTS(bpf_kprobe_opts, kprobe, .bpf_cookie = link,
+		    .offset = offset_of(hook));
 	LIBBPF_OPTS(bpf_kprobe_multi_opts, multi);
 	const char *colon, *name;
 	__u64 cookie = link;
@@ -366,6 +399,7 @@ static struct bpf_link *attach_stock(struct bpf_program *program,
 	case FEXIT:
 		return bpf_program__attach_trace_opts(program, &btf);
 	case KPROBE:
+	case INSTRUCTION:
 		return bpf_program__attach_kprobe_opts(program, hook->name,
 						       &kprobe);
 	case MULTI:
@@ -734,7 +768,8 @@ static void disturb(uint64_t random)
 			} else if (hook->kind == CLASSIC && !hook->quiet) {
 				noise = attach_stock(skel->progs.classic_noise,
 						     hook, 0);
-			} else if (hook->kind == KPROBE) {
+			} else if (hook->kind == KPROBE ||
+				   hook->kind == INSTRUCTION) {
 				noise = attach_stock(skel->progs.kprobe_noise,
 						     hook, 0);
 			}
@@ -847,15 +882,18 @@ static void draw_links(uint64_t *random)
 			link->missed[side] = misses_of(link->programs[side]);
 		}
 		skel->bss->follow[l] = !!(link->flags & BPF_F_VIEW_FOLLOW_FORK);
+		/* In an int3 all is an interrupt, but those have no others. */
 		skel->bss->task_context[l] =
-			!!(link->flags & BPF_F_VIEW_TASK_CONTEXT);
+			(link->flags & BPF_F_VIEW_TASK_CONTEXT) &&
+			link->hook->kind != INSTRUCTION;
 		skel->bss->quiet[l] = link->quiet ? link->hook->quiet : LOUD;
 		skel->bss->quiet_nr[l] = link->hook->nr;
 		any_quiet |= link->quiet;
 		tell("link %u is %s%s%s%s\n", l, name_of(link->hook),
 		     link->quiet ? ", quiet" : "",
 		     skel->bss->follow[l] ? ", follow" : "",
-		     skel->bss->task_context[l] ? ", task context" : "");
+		     link->flags & BPF_F_VIEW_TASK_CONTEXT ? ", task context" :
+							     "");
 	}
 	if (any_quiet) {
 		quiet_links[0] = bpf_program__attach(skel->progs.quiet_call);

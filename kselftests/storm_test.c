@@ -2,18 +2,19 @@
 /*
  * Everything at once: processes that fork, execute, make threads and end, links
  * that come and go and follow them, targets that are added and taken away, and
- * others who switch tracepoints, static keys and the function tracer on and off
- * and load and unload a module.
+ * others who switch tracepoints, static keys and the function tracer on and off,
+ * attach to the same functions and load and unload modules.
  * No count is compared: at the end the memory is there that was there before, and
  * the kernel has reported nothing.
  *
  * Takes KVIEW_STORM seconds if that is in the environment, else a few.
  */
 #include <glob.h>
-#include "kview_test.h"
+#include "func_test.h"
 #include "kview_memory.h"
 
 #define SECONDS 10
+#define FENTRY_FUNCTION "__x64_sys_openat"
 #define NR_TREES 4
 #define NR_TRACERS 3
 #define TRACEFS "/sys/kernel/tracing/"
@@ -37,6 +38,22 @@ static const struct hook hooks[] = {
 	{ RAW, "kmem_cache_free" },
 };
 
+/* Some are the module's, which comes and goes. */
+static const struct {
+	enum family family;
+	const char *name;
+} functions[] = {
+	{ KPROBE, "vfs_read" },
+	{ KRETPROBE, "__x64_sys_read" },
+	{ INSTRUCTION, "ksys_read" },
+	{ MULTI, "vfs_read" },
+	{ SESSION, "do_sys_openat2" },
+	{ FENTRY, FENTRY_FUNCTION },
+	{ FEXIT, FENTRY_FUNCTION },
+	{ KPROBE, "kview_testmod_call" },
+	{ MULTI_RETURN, "kview_testmod_crossing" },
+};
+
 static bool stopped(void)
 {
 	return __atomic_load_n(&shared->stop, __ATOMIC_RELAXED);
@@ -58,9 +75,9 @@ static unsigned int draw(unsigned int n)
 static void tree(int number)
 {
 	static const enum op ops[] = {
-		OP_READ,       OP_MIX,	  OP_FORK,	 OP_VFORK,
-		OP_CLONE_VM,   OP_THREAD, OP_GRANDCHILD, OP_FORK_EXEC,
-		OP_VFORK_EXEC, OP_EXEC,	  OP_THREAD_EXEC
+		OP_READ,       OP_MIX,	  OP_FORK,	  OP_VFORK,
+		OP_CLONE_VM,   OP_THREAD, OP_GRANDCHILD,  OP_FORK_EXEC,
+		OP_VFORK_EXEC, OP_EXEC,	  OP_THREAD_EXEC, OP_CALL
 	};
 
 	while (!stopped()) {
@@ -91,21 +108,36 @@ static void tree(int number)
 	_exit(0);
 }
 
-static void tracer(struct kview_bpf *skel)
+/* A tracepoint or a function. */
+static int attach_any(struct kview_bpf *skel, struct func_bpf *funcs, __u32 pid,
+		      __u32 flags)
+{
+	const struct hook *hook = &hooks[draw(ARRAY_SIZE(hooks))];
+	unsigned int i = draw(ARRAY_SIZE(functions));
+	enum family family = functions[i].family;
+
+	if (draw(2))
+		return view_program_flags(counter_of(skel, hook->kind), hook, 0,
+					  pid, flags);
+	return view_func_program(func_program(funcs, family), family,
+				 functions[i].name, 0, pid, flags);
+}
+
+static void tracer(struct kview_bpf *skel, struct func_bpf *funcs)
 {
 	while (!stopped()) {
-		const struct hook *hook = &hooks[draw(ARRAY_SIZE(hooks))];
 		__u32 pid = a_root(draw(NR_TREES));
 		__u32 flags = draw(2) ? BPF_F_VIEW_FOLLOW_FORK : 0;
 		int fd;
 
 		if (draw(3) == 0)
 			flags |= BPF_F_VIEW_TASK_CONTEXT;
-		fd = view_program_flags(counter_of(skel, hook->kind), hook, 0,
-					pid, flags);
+		fd = attach_any(skel, funcs, pid, flags);
 		if (fd < 0) {
-			/* It may just have ended, or have the program. */
-			if (fd != -ESRCH && fd != -EEXIST)
+			/* It may just have ended, or have the program; and the
+			 * module may not be there.
+			 */
+			if (fd != -ESRCH && fd != -EEXIST && fd != -ENOENT)
 				_exit(3);
 			__sync_fetch_and_add(&shared->refused, 1);
 			continue;
@@ -139,19 +171,47 @@ static void toggle_module(void)
 	}
 	if (ret == -EEXIST)
 		ret = unload_module();
-	if (ret)
+	/* Somebody may hold it. */
+	if (ret && ret != -EWOULDBLOCK)
 		_exit(4);
 }
 
-static void others(struct kview_bpf *skel)
+/* One that nobody has anything in, beside those that have. */
+static void load_other_module(void)
 {
+	if (load_named_module(OTHER_MODULE) ||
+	    unload_named_module(OTHER_MODULE))
+		_exit(5);
+}
+
+static void attach_to_all(struct kview_bpf *skel, struct func_bpf *funcs)
+{
+	const struct hook *hook = &hooks[draw(ARRAY_SIZE(hooks))];
+	unsigned int i = draw(ARRAY_SIZE(functions));
+	struct bpf_link *link;
+
+	link = draw(2) ? stock(skel, hook, 1) :
+			 stock_func(funcs, functions[i].family,
+				    functions[i].name, 1);
+	usleep(draw(2000));
+	bpf_link__destroy(link);
+}
+
+static int no_message(enum libbpf_print_level level, const char *format,
+		      va_list args)
+{
+	return 0;
+}
+
+static void others(struct kview_bpf *skel, struct func_bpf *funcs)
+{
+	/* That the module is not there is nothing new. */
+	libbpf_set_print(no_message);
 	write_to(TRACEFS "set_ftrace_filter", "vfs_*");
 	for (int round = 0; !stopped(); round++) {
-		const struct hook *hook = &hooks[draw(ARRAY_SIZE(hooks))];
 		const char *on = round % 2 ? "0" : "1";
-		struct bpf_link *link;
 
-		switch (draw(6)) {
+		switch (draw(8)) {
 		case 0:
 			write_to(TRACEFS "events/syscalls/enable", on);
 			break;
@@ -169,11 +229,11 @@ static void others(struct kview_bpf *skel)
 		case 4:
 			toggle_module();
 			break;
+		case 5:
+			load_other_module();
+			break;
 		default:
-			link = stock(skel, hook, 1);
-			usleep(draw(2000));
-			if (link)
-				bpf_link__destroy(link);
+			attach_to_all(skel, funcs);
 		}
 	}
 	write_to(TRACEFS "events/enable", "0");
@@ -182,13 +242,15 @@ static void others(struct kview_bpf *skel)
 	write_to(TRACEFS "trace", "");
 	write_to("/proc/sys/kernel/sched_schedstats", "0");
 	write_to("/proc/sys/kernel/bpf_stats_enabled", "0");
-	unload_module();
+	for (int i = 0; i < 100 && unload_module() == -EWOULDBLOCK; i++)
+		usleep(100000);
 	_exit(0);
 }
 
 FIXTURE(storm)
 {
 	struct kview_bpf *skel;
+	struct func_bpf *funcs;
 };
 
 FIXTURE_SETUP(storm)
@@ -199,6 +261,8 @@ FIXTURE_SETUP(storm)
 		SKIP(return, "%s", reason);
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
+	self->funcs = load_programs(FENTRY_FUNCTION, false, false);
+	ASSERT_NE(NULL, self->funcs);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)shared);
@@ -208,6 +272,7 @@ FIXTURE_TEARDOWN(storm)
 {
 	munmap(shared, sizeof(*shared));
 	kview_bpf__destroy(self->skel);
+	func_bpf__destroy(self->funcs);
 }
 
 /* Files of those who were killed before they could remove them: see mix(). */
@@ -248,9 +313,9 @@ static void blow(struct __test_metadata *_metadata, FIXTURE_DATA(storm) * self,
 		if (i < NR_TREES)
 			tree(i);
 		else if (i < NR_TREES + NR_TRACERS)
-			tracer(self->skel);
+			tracer(self->skel, self->funcs);
 		else
-			others(self->skel);
+			others(self->skel, self->funcs);
 	}
 	sleep(seconds);
 	/* A slow machine gets more time. */
@@ -311,15 +376,17 @@ TEST_F_TIMEOUT(storm, tracer_is_killed, TIMEOUT)
 		ASSERT_LE(0, pid);
 		if (!pid) {
 			seed = i;
-			tracer(self->skel);
+			tracer(self->skel, self->funcs);
 		}
 		usleep(i * 1000);
 		kill(pid, SIGKILL);
 		ASSERT_EQ(pid, waitpid(pid, NULL, 0));
 		ASSERT_TRUE(answer(&target));
 		slot->count = 0;
+		set_func_slot(self->funcs, 0, 0, false);
 		ASSERT_TRUE(tell_and_wait(&target, OP_READ, 50));
 		EXPECT_EQ(0, slot->count);
+		EXPECT_EQ(0, self->funcs->bss->slots[0].count);
 		EXPECT_EQ(links, nr_links());
 	}
 	kill_target(&target);

@@ -20,6 +20,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "kview_testmod.h"
+
 #define CREATE_TRACE_POINTS
 #include "kview_testmod_trace.h"
 
@@ -69,9 +71,6 @@ static int work_func(void *arg)
 	return 0;
 }
 
-int kview_testmod_call(int n, long more);
-int kview_testmod_crossing(int n);
-
 /* What programs are attached to; 0, unless one of them says otherwise. */
 noinline int kview_testmod_call(int n, long more)
 {
@@ -84,27 +83,32 @@ ALLOW_ERROR_INJECTION(kview_testmod_call, ERRNO);
  * A function whose call at the entry has two bytes in one page and three in the
  * next: the compiler would align it. It returns its argument.
  */
-asm(".pushsection .text, \"ax\"\n"
-    ".balign 4096\n"
 #ifdef CONFIG_X86_KERNEL_IBT
-    ".skip 4096 - 6, 0xcc\n"
+#define SKIP "4096 - 6"
+#define ENTRY "endbr64"
 #else
-    ".skip 4096 - 2, 0xcc\n"
+#define SKIP "4096 - 2"
+#define ENTRY ""
 #endif
-    ".globl kview_testmod_crossing\n"
-    ".type kview_testmod_crossing, @function\n"
-    "kview_testmod_crossing:\n"
-#ifdef CONFIG_X86_KERNEL_IBT
-    "endbr64\n"
-#endif
-    "1: call __fentry__\n"
-    ".pushsection __mcount_loc, \"a\", @progbits\n"
-    ".quad 1b\n"
-    ".popsection\n"
-    "movl %edi, %eax\n"
-    ASM_RET
-    ".size kview_testmod_crossing, . - kview_testmod_crossing\n"
-    ".popsection\n");
+
+#define CROSSING						\
+	".pushsection .text, \"ax\"\n"				\
+	".balign 4096\n"					\
+	".skip " SKIP ", 0xcc\n"				\
+	".globl kview_testmod_crossing\n"			\
+	".type kview_testmod_crossing, @function\n"		\
+	"kview_testmod_crossing:\n"				\
+	ENTRY "\n"						\
+	"1: call __fentry__\n"					\
+	".pushsection __mcount_loc, \"a\", @progbits\n"	\
+	".quad 1b\n"						\
+	".popsection\n"						\
+	"movl %edi, %eax\n"					\
+	ASM_RET							\
+	".size kview_testmod_crossing, . - kview_testmod_crossing\n" \
+	".popsection\n"
+
+asm(CROSSING);
 
 static ssize_t use_mm_write(struct file *file, const char __user *from,
 			    size_t len, loff_t *pos)

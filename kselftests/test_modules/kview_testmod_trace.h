@@ -9,11 +9,11 @@
 
 /* clang-format off */
 TRACE_EVENT(kview_testmod_step,
-	TP_PROTO(int step),
-	TP_ARGS(step),
-	TP_STRUCT__entry(__field(int, step)),
-	TP_fast_assign(__entry->step = step;),
-	TP_printk("step=%d", __entry->step)
+	    TP_PROTO(int step),
+	    TP_ARGS(step),
+	    TP_STRUCT__entry(__field(int, step)),
+	    TP_fast_assign(__entry->step = step;),
+	    TP_printk("step=%d", __entry->step)
 );
 /* clang-format on */
 

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef KVIEW_TESTMOD_H
+#define KVIEW_TESTMOD_H
+
+/* Functions that programs are attached to. */
+int kview_testmod_call(int n, long more);
+int kview_testmod_crossing(int n);
+
+#endif
