@@ -91,6 +91,7 @@ ALLOW_ERROR_INJECTION(kview_testmod_call, ERRNO);
 #define ENTRY ""
 #endif
 
+/* clang-format off */
 #define CROSSING						\
 	".pushsection .text, \"ax\"\n"				\
 	".balign 4096\n"					\
@@ -109,6 +110,7 @@ ALLOW_ERROR_INJECTION(kview_testmod_call, ERRNO);
 	".popsection\n"
 
 asm(CROSSING);
+/* clang-format on */
 
 static ssize_t use_mm_write(struct file *file, const char __user *from,
 			    size_t len, loff_t *pos)
