@@ -548,7 +548,7 @@ TEST_F_TIMEOUT(inside, exact, TIMEOUT)
 	__u64 events = 0;
 
 	add_hot(_metadata, self);
-	choose_places(_metadata, self, 8 * BATCH, &state);
+	choose_places(_metadata, self, 6 * BATCH, &state);
 	for (int from = 0; from < self->places->nr; from += BATCH) {
 		struct batch batch = { .places = &self->places->list[from] };
 		int rest = self->places->nr - from;
@@ -1132,7 +1132,7 @@ static void add_actors(FIXTURE_DATA(crowd) * self, int centre,
 	add_actor(self, OPTIMIZE);
 }
 
-#define STEPS 12
+#define STEPS 10
 
 /*
  * Others come and go while the target runs; who is there all the time misses
@@ -1451,7 +1451,7 @@ static void *detach_link(void *link)
 	return NULL;
 }
 
-#define ROUNDS (thorough() ? 100 : 5)
+#define ROUNDS (thorough() ? 100 : 3)
 #define PLACES 4
 
 /* Attach to some and detach, in both views; with @beside, there are others at the

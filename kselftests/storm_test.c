@@ -115,12 +115,18 @@ static int attach_any(struct kview_bpf *skel, struct func_bpf *funcs, __u32 pid,
 	const struct hook *hook = &hooks[draw(ARRAY_SIZE(hooks))];
 	unsigned int i = draw(ARRAY_SIZE(functions));
 	enum family family = functions[i].family;
+	int ret;
 
 	if (draw(2))
 		return view_program_flags(counter_of(skel, hook->kind), hook, 0,
 					  pid, flags);
-	return view_func_program(func_program(funcs, family), family,
-				 functions[i].name, 0, pid, flags);
+	ret = view_func_program(func_program(funcs, family), family,
+				functions[i].name, 0, pid, flags);
+	/* The module is about to go. */
+	if (ret == -EINVAL &&
+	    !strncmp(functions[i].name, MODULE, strlen(MODULE)))
+		ret = -ENOENT;
+	return ret;
 }
 
 static void tracer(struct kview_bpf *skel, struct func_bpf *funcs)
