@@ -122,6 +122,9 @@ static int attach_any(struct kview_bpf *skel, struct func_bpf *funcs, __u32 pid,
 					  pid, flags);
 	ret = view_func_program(func_program(funcs, family), family,
 				functions[i].name, 0, pid, flags);
+	/* It has the program, by another link. */
+	if (ret == -EBUSY && is_tracing(family))
+		ret = -EEXIST;
 	/* The module is about to go. */
 	if (ret == -EINVAL &&
 	    !strncmp(functions[i].name, MODULE, strlen(MODULE)))
