@@ -44,39 +44,52 @@ FIXTURE_VARIANT_ADD(function, fmod_ret) { .family = FMOD_RET };
 
 /* clang-format on */
 
+static void start_both(struct __test_metadata *_metadata,
+		       struct func_bpf **skel, struct target *target,
+		       struct target *neighbour)
+{
+	ASSERT_EQ(0, load_testmod());
+	*skel = load_programs(FUNCTION, true, false);
+	ASSERT_NE(NULL, *skel);
+	ASSERT_TRUE(start_target(target));
+	ASSERT_TRUE(start_target(neighbour));
+	settle(target);
+	settle(neighbour);
+	set_func_slot(*skel, VIEW, target->pid, false);
+	set_func_slot(*skel, ORACLE, target->pid, true);
+}
+
+static void end_both(struct func_bpf *skel, struct target *target,
+		     struct target *neighbour)
+{
+	kill_target(target);
+	kill_target(neighbour);
+	func_bpf__destroy(skel);
+	/* What was attached may hold it for a moment yet. */
+	for (int i = 0; i < 100 && unload_module(); i++)
+		usleep(100000);
+}
+
+static void both_call(struct __test_metadata *_metadata, struct target *target,
+		      struct target *neighbour)
+{
+	ASSERT_TRUE(tell(neighbour, OP_CALL, CALLS / 2));
+	ASSERT_TRUE(tell_and_wait(target, OP_CALL, CALLS));
+	ASSERT_TRUE(answer(neighbour));
+}
+
 FIXTURE_SETUP(function)
 {
 	const char *reason = why_not();
 
 	if (reason)
 		SKIP(return, "%s", reason);
-	ASSERT_EQ(0, load_testmod());
-	self->skel = load_programs(FUNCTION, true, false);
-	ASSERT_NE(NULL, self->skel);
-	ASSERT_TRUE(start_target(&self->target));
-	ASSERT_TRUE(start_target(&self->neighbour));
-	settle(&self->target);
-	settle(&self->neighbour);
-	set_func_slot(self->skel, VIEW, self->target.pid, false);
-	set_func_slot(self->skel, ORACLE, self->target.pid, true);
+	start_both(_metadata, &self->skel, &self->target, &self->neighbour);
 }
 
 FIXTURE_TEARDOWN(function)
 {
-	kill_target(&self->target);
-	kill_target(&self->neighbour);
-	func_bpf__destroy(self->skel);
-	/* What was attached may hold it for a moment yet. */
-	for (int i = 0; i < 100 && unload_module(); i++)
-		usleep(100000);
-}
-
-static void both_call(struct __test_metadata *_metadata,
-		      FIXTURE_DATA(function) * self)
-{
-	ASSERT_TRUE(tell(&self->neighbour, OP_CALL, CALLS / 2));
-	ASSERT_TRUE(tell_and_wait(&self->target, OP_CALL, CALLS));
-	ASSERT_TRUE(answer(&self->neighbour));
+	end_both(self->skel, &self->target, &self->neighbour);
 }
 
 TEST_F_TIMEOUT(function, exact, TIMEOUT)
@@ -98,7 +111,7 @@ TEST_F_TIMEOUT(function, exact, TIMEOUT)
 		if (i % 3 == 2)
 			link = stock_func(self->skel, family, FUNCTION, ORACLE);
 		ASSERT_TRUE(i % 3 == 0 || link);
-		both_call(_metadata, self);
+		both_call(_metadata, &self->target, &self->neighbour);
 		expected += CALLS * events_of(family);
 		EXPECT_EQ(expected, slots[VIEW].count);
 		EXPECT_EQ(0, slots[VIEW].foreign);
@@ -107,7 +120,7 @@ TEST_F_TIMEOUT(function, exact, TIMEOUT)
 		close(fd);
 		if (i >= 3)
 			bpf_link__destroy(link);
-		both_call(_metadata, self);
+		both_call(_metadata, &self->target, &self->neighbour);
 		EXPECT_EQ(expected, slots[VIEW].count);
 	}
 	EXPECT_EQ(4 * CALLS * events_of(family), slots[ORACLE].count);
@@ -124,7 +137,7 @@ TEST_F_TIMEOUT(function, contexts, TIMEOUT)
 	ASSERT_LE(0, fd);
 	link = stock_func(self->skel, variant->family, FUNCTION, ORACLE);
 	ASSERT_NE(NULL, link);
-	both_call(_metadata, self);
+	both_call(_metadata, &self->target, &self->neighbour);
 	bpf_link__destroy(link);
 	close(fd);
 	EXPECT_EQ(slots[ORACLE].count, slots[VIEW].count);
@@ -165,7 +178,7 @@ TEST_F_TIMEOUT(function, unload, TIMEOUT)
 	fd = view_func(self->skel, variant->family, FUNCTION, VIEW,
 		       self->target.pid);
 	ASSERT_LE(0, fd);
-	both_call(_metadata, self);
+	both_call(_metadata, &self->target, &self->neighbour);
 	EXPECT_EQ(CALLS * events_of(variant->family), slots[VIEW].count);
 
 	for (int i = 0; !holds && i < 50; i++) {
@@ -187,14 +200,14 @@ TEST_F_TIMEOUT(function, unload, TIMEOUT)
 		/* Another module in its place has nothing to do with it. */
 		ASSERT_EQ(0, load_testmod());
 	}
-	both_call(_metadata, self);
+	both_call(_metadata, &self->target, &self->neighbour);
 	EXPECT_EQ((holds ? 2 : 1) * CALLS * events_of(variant->family),
 		  slots[VIEW].count);
 	close(fd);
 	fd = view_func(self->skel, variant->family, FUNCTION, VIEW,
 		       self->target.pid);
 	ASSERT_LE(0, fd);
-	both_call(_metadata, self);
+	both_call(_metadata, &self->target, &self->neighbour);
 	EXPECT_EQ((holds ? 3 : 2) * CALLS * events_of(variant->family),
 		  slots[VIEW].count);
 	EXPECT_EQ(0, slots[VIEW].foreign);
@@ -232,7 +245,7 @@ TEST_F_TIMEOUT(function, others_come_and_go, TIMEOUT)
 			ASSERT_LE(0, second);
 			link = stock_func(more, family, FUNCTION, ORACLE);
 			ASSERT_NE(NULL, link);
-			both_call(_metadata, self);
+			both_call(_metadata, &self->target, &self->neighbour);
 			bpf_link__destroy(link);
 			close(second);
 		}
@@ -246,20 +259,39 @@ TEST_F_TIMEOUT(function, others_come_and_go, TIMEOUT)
 	close(fd);
 }
 
-/* --- a call across two pages --- */
+/* --- a call across two pages, and kprobes at instructions --- */
+
+FIXTURE(code)
+{
+	struct func_bpf *skel;
+	struct target target;
+	struct target neighbour;
+};
+
+FIXTURE_SETUP(code)
+{
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	start_both(_metadata, &self->skel, &self->target, &self->neighbour);
+}
+
+FIXTURE_TEARDOWN(code)
+{
+	end_both(self->skel, &self->target, &self->neighbour);
+}
 
 /* The families that need no type of the function, and its second instruction. */
 static const enum family crossing_families[] = {
 	KPROBE, KRETPROBE, MULTI, MULTI_RETURN, SESSION,
 };
 
-TEST_F_TIMEOUT(function, crossing, TIMEOUT)
+TEST_F_TIMEOUT(code, crossing, TIMEOUT)
 {
 	struct slot *slots = self->skel->bss->slots;
 	__u64 expected = 0, oracle = 0;
 
-	if (variant->family != KPROBE)
-		return;
 	srand(1);
 	for (int i = 0; i < 60; i++) {
 		enum family family = crossing_families[rand() % 5];
@@ -276,7 +308,7 @@ TEST_F_TIMEOUT(function, crossing, TIMEOUT)
 		if (!first)
 			link = stock_func(self->skel, other, CROSSING, ORACLE);
 		ASSERT_NE(NULL, link);
-		both_call(_metadata, self);
+		both_call(_metadata, &self->target, &self->neighbour);
 		expected += CALLS * events_of(family);
 		oracle += CALLS * events_of(other);
 		EXPECT_EQ(expected, slots[VIEW].count)
@@ -298,20 +330,18 @@ TEST_F_TIMEOUT(function, crossing, TIMEOUT)
 		ASSERT_TRUE(answer(&self->target));
 		expected = slots[VIEW].count;
 		oracle = slots[ORACLE].count;
-		both_call(_metadata, self);
+		both_call(_metadata, &self->target, &self->neighbour);
 		EXPECT_EQ(expected, slots[VIEW].count);
 	}
 }
 
 /* Instructions of a module, for the process and for everybody. */
-TEST_F_TIMEOUT(function, instructions, TIMEOUT)
+TEST_F_TIMEOUT(code, instructions, TIMEOUT)
 {
 	static const char *const functions[] = { FUNCTION, CROSSING };
 	__u64 offset = behind_call("__x64_sys_read");
 	struct slot *slots = self->skel->bss->slots;
 
-	if (variant->family != KPROBE)
-		return;
 	ASSERT_NE(0, offset);
 	for (int i = 0; i < 8; i++) {
 		const char *name = functions[i % 2];
@@ -333,7 +363,7 @@ TEST_F_TIMEOUT(function, instructions, TIMEOUT)
 		/* Long enough for everybody's to become a jump. */
 		if (i >= 4)
 			usleep(300000);
-		both_call(_metadata, self);
+		both_call(_metadata, &self->target, &self->neighbour);
 		bpf_link__destroy(link);
 		close(fd);
 		EXPECT_EQ(CALLS, slots[VIEW].count);
