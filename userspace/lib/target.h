@@ -38,6 +38,9 @@ void target_close(struct target *target);
 int target_list_open(struct target_list *list);
 void target_list_close(struct target_list *list);
 
+/* Is a process in the list? */
+bool target_list_has(const struct target_list *list, pid_t pid);
+
 /* Has its PID a kernel thread? */
 bool target_is_kthread(const struct target *target);
 

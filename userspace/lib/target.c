@@ -17,15 +17,23 @@
 #define SPARE_FILES 512 /* for all other uses */
 #define PF_KTHREAD 0x00200000 /* in field 9 of /proc/PID/stat */
 
-int target_list_add_pid(struct target_list *list, pid_t pid)
+bool target_list_has(const struct target_list *list, pid_t pid)
 {
-	struct target *v;
 	size_t i;
 
 	for (i = 0; i < list->n; i++) {
 		if (list->v[i].pid == pid)
-			return 0;
+			return true;
 	}
+	return false;
+}
+
+int target_list_add_pid(struct target_list *list, pid_t pid)
+{
+	struct target *v;
+
+	if (target_list_has(list, pid))
+		return 0;
 	v = realloc(list->v, (list->n + 1) * sizeof(*v));
 	if (!v) {
 		warn("PID %d", pid);

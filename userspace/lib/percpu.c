@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
+#include <err.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "percpu.h"
+
+int percpu_sum(const struct bpf_map *map, __u32 index, __u64 *sum)
+{
+	int nr_cpus = libbpf_num_possible_cpus(), i, ret;
+	__u64 *values;
+
+	if (nr_cpus < 0) {
+		errno = -nr_cpus;
+		warn("cannot tell the number of CPUs");
+		return nr_cpus;
+	}
+	values = calloc(nr_cpus, sizeof(*values));
+	if (!values) {
+		warn("counters");
+		return -ENOMEM;
+	}
+	ret = bpf_map__lookup_elem(map, &index, sizeof(index), values,
+				   nr_cpus * sizeof(*values), 0);
+	if (ret)
+		warn("cannot read the counters");
+	*sum = 0;
+	for (i = 0; !ret && i < nr_cpus; i++)
+		*sum += values[i];
+	free(values);
+	return ret;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause */
+#ifndef PERCPU_H
+#define PERCPU_H
+
+#include <bpf/libbpf.h>
+
+/*
+ * The sum over all CPUs of an element of a per-CPU array of 64-bit numbers.
+ * Returns 0, or a negative error after one line on standard error.
+ */
+int percpu_sum(const struct bpf_map *map, __u32 index, __u64 *sum);
+
+#endif
