@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Run a guest in QEMU, with KVM or by translating instructions (TCG)."""
+
+import os
+import shutil
+import subprocess
+
+from base import EXIT_USAGE, Failure, die_with_parent, usage_error
+
+# The guest finds its ports by their names.
+PORTS = {}
+# The log goes to its file without passing through here.
+PASS_LOG = False
+
+
+def check(opts):
+    """Refuse what does not go together."""
+    if opts["clock"] == "icount":
+        if opts["cpus"] != "1":
+            usage_error("--clock icount has one CPU only")
+        if opts["accel"] in ("kvm", "mttcg"):
+            usage_error(f"--clock icount cannot use --accel {opts['accel']}")
+        opts["accel"] = "tcg"
+
+
+def check_installed():
+    if not shutil.which("qemu-system-x86_64"):
+        raise Failure(EXIT_USAGE, "QEMU is not installed: run scripts/setup")
+
+
+def arguments(opts, accel, initrd, log, ports):
+    """QEMU's arguments; ports maps a port's name to a file descriptor."""
+    icount = opts["clock"] == "icount"
+    append = ["console=ttyS0,115200", "earlycon=uart8250,io,0x3f8,115200",
+              "panic=-1", "oops=panic", "random.trust_cpu=on",
+              # An emulated processor on a busy machine may well stand still for
+              # the 20 seconds that are a soft lockup by default.
+              "watchdog_thresh=30"]
+    args = ["qemu-system-x86_64", "-nodefaults", "-no-user-config",
+            "-display", "none", "-no-reboot",
+            "-machine", "q35" + (",hpet=off" if icount else ""),
+            "-m", opts["memory"], "-smp", opts["cpus"],
+            "-kernel", opts["image"], "-initrd", initrd]
+    if accel == "kvm":
+        args += ["-accel", "kvm", "-cpu", opts["cpu"] or "host"]
+    else:
+        # Multi-threaded TCG of QEMU 7.2 crashes kernels that patch their text.
+        thread = "multi" if accel == "mttcg" else "single"
+        args += ["-accel", f"tcg,thread={thread},tb-size=256",
+                 "-cpu", opts["cpu"] or "max"]
+        append += ["tsc=reliable"]
+    if icount:
+        # With a fixed date and a fixed seed a run is a function of the kernel,
+        # the initramfs and the arguments, KASLR's choice included.
+        args += ["-icount", "shift=0,sleep=off", "-seed", "1",
+                 "-rtc", "base=2025-01-01T00:00:00,clock=vm"]
+        # The TSC then counts instructions; telling its frequency, and leaving
+        # no other clock to measure it by, makes a nanosecond exactly one.
+        append += ["tsc_early_khz=1000000", "pmtmr=0"]
+    args += ["-chardev", f"file,id=log,path={log.replace(',', ',,')}",
+             "-device", "isa-serial,chardev=log"]
+    # ioeventfd would hand the ports to another thread, at a moment that the
+    # instruction count does not determine.
+    args += ["-device", "virtio-serial-pci,ioeventfd=off"]
+    for number, (name, descriptor) in enumerate(sorted(ports.items()), 1):
+        args += ["-add-fd", f"fd={descriptor},set={number}",
+                 "-chardev", f"file,id={name},path=/dev/fdset/{number},append=on",
+                 "-device", f"virtserialport,nr={number},chardev={name},name={name}"]
+    if opts["root"] == "host":
+        args += ["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,"
+                 "multidevs=remap",
+                 "-device", "virtio-9p-pci,fsdev=host,mount_tag=host"]
+    return args + ["-append", " ".join(append + opts["append"])]
+
+
+def start(opts, directory, log, ports, said):
+    """Start the guest, and return the process. said: a file for what QEMU says."""
+    initrd = os.path.join(directory, "initrd")
+    return subprocess.Popen(
+        arguments(opts, opts["accel"], initrd, log, ports),
+        stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+        pass_fds=tuple(ports.values()), preexec_fn=die_with_parent)
