@@ -32,47 +32,27 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <linux/bpf.h>
 #include <linux/futex.h>
-#include <bpf/libbpf.h>
-#include "demo_printk.skel.h"
-
-#ifndef PR_SET_BPF_TRACED
-#define PR_SET_BPF_TRACED 0x6b765057
-#endif
+#include "attach.h"
+#include "functions.h"
 
 #define MAX_RUNS 1000
 #define MAX_CALLS 1000000
 #define WARM_UP 2000
-
-enum filter { FILTER_NONE, FILTER_POST, FILTER_IN, FILTER_PRE, FILTER_VIEW };
-static const char *const filter_names[] = { "none", "post", "in", "pre",
-					    "view" };
-
-enum program {
-	PROGRAM_PRINTK,
-	PROGRAM_COUNT,
-	PROGRAM_RAW,
-	PROGRAM_KPROBE,
-	PROGRAM_KRETPROBE,
-	PROGRAM_INSTRUCTION,
-	PROGRAM_MULTI,
-	PROGRAM_RETMULTI,
-	PROGRAM_FENTRY,
-	PROGRAM_FEXIT,
-};
-
-static const char *const program_names[] = { "printk",	     "count",
-					     "raw",	     "kprobe",
-					     "kretprobe",    "instruction",
-					     "kprobe.multi", "kretprobe.multi",
-					     "fentry",	     "fexit" };
+/* Of a call that makes a process or a thread. */
+#define WARM_UP_LIFE 200
 
 /* What is timed; the program is on the entry to event_of[], or to func_of[]. */
 enum call {
 	CALL_READ,
+	CALL_TCP,
 	CALL_SENDMSG,
 	CALL_FAULT,
 	CALL_SWITCH,
@@ -81,17 +61,19 @@ enum call {
 	CALL_EXEC,
 };
 
-static const char *const call_names[] = { "read", "sendmsg", "fault", "switch",
-					  "fork", "thread",  "exec" };
-static const char *const event_of[] = { "read", "sendmsg", "read", "read",
-					"read", "read",	   "read" };
+static const char *const call_names[] = { "read",   "tcp",  "sendmsg", "fault",
+					  "switch", "fork", "thread",  "exec" };
+static const char *const event_of[] = { "sys_enter_read",    "sys_enter_read",
+					"sys_enter_sendmsg", "sys_enter_read",
+					"sys_enter_read",    "sys_enter_read",
+					"sys_enter_read",    "sys_enter_read" };
 /* Of /dev/zero only: whoever waits in the function of all reads occupies a return
  * probe of it, of which there are few.
  */
-static const char *const func_of[] = { "read_zero", "__sys_sendmsg",
-				       "read_zero", "read_zero",
-				       "read_zero", "read_zero",
-				       "read_zero" };
+static const char *const func_of[] = { "read_zero",	"tcp_recvmsg",
+				       "__sys_sendmsg", "read_zero",
+				       "read_zero",	"read_zero",
+				       "read_zero",	"read_zero" };
 
 /* Who makes the calls, and when. */
 enum role {
@@ -104,7 +86,7 @@ enum role {
 static const char *const role_names[] = { "untraced", "traced", "child", "exec",
 					  "detached" };
 
-#define ARRAY_SIZE(x) (sizeof(x) / sizeof((x)[0]))
+#define MAX_COPIES 64
 
 static struct {
 	enum filter filter;
@@ -115,7 +97,12 @@ static struct {
 	unsigned int roles;
 	unsigned int copies;
 	unsigned int hooks;
+	const char **functions; /* NULL: chosen by the call */
+	unsigned int nr_functions;
+	bool list_functions;
 	bool no_jumps;
+	bool follow_fork;
+	double per_ns; /* time stamps a nanosecond; 0: costs are time stamps */
 } options = { .calls = 10000, .runs = 10, .copies = 1, .hooks = 1 };
 
 /* Parent to worker. */
@@ -133,6 +120,8 @@ struct result {
 	double deviation;
 	uint32_t usual; /* the most frequent cost of one call */
 	double share; /* of the calls that cost that */
+	uint32_t median;
+	uint64_t calls; /* that were made, those to warm up included */
 };
 
 struct worker {
@@ -194,6 +183,45 @@ static void calls_of_read(uint32_t *out, unsigned int calls)
 		err(1, "/dev/zero");
 	for (unsigned int i = 0; i < calls; i++)
 		out[i] = timed_call(SYS_read, fd, (long)&byte, 1, 1);
+}
+
+/* Two ends of one connection over loopback. */
+static void connect_tcp(int pair[2])
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	socklen_t size = sizeof(address);
+	int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	pair[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener < 0 || pair[0] < 0 ||
+	    bind(listener, (struct sockaddr *)&address, size) ||
+	    listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&address, &size) ||
+	    connect(pair[0], (struct sockaddr *)&address, size))
+		err(1, "connection over loopback");
+	pair[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (pair[1] < 0 ||
+	    setsockopt(pair[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
+		err(1, "connection over loopback");
+	close(listener);
+}
+
+/* A read() of a TCP connection that empties it, and says so to the sender. */
+static void calls_of_tcp(uint32_t *out, unsigned int calls)
+{
+	static int pair[2] = { -1, -1 };
+	char byte = 0;
+
+	if (pair[0] < 0)
+		connect_tcp(pair);
+	for (unsigned int i = 0; i < calls; i++) {
+		if (send(pair[0], &byte, 1, 0) != 1)
+			err(1, "send");
+		out[i] = timed_call(SYS_read, pair[1], (long)&byte, 1, 1);
+	}
 }
 
 static void calls_of_sendmsg(uint32_t *out, unsigned int calls)
@@ -394,6 +422,8 @@ static void make_calls(enum call call, uint32_t *out, unsigned int calls)
 	switch (call) {
 	case CALL_READ:
 		return calls_of_read(out, calls);
+	case CALL_TCP:
+		return calls_of_tcp(out, calls);
 	case CALL_SENDMSG:
 		return calls_of_sendmsg(out, calls);
 	case CALL_FAULT:
@@ -430,15 +460,19 @@ static void find_usual(uint32_t *sorted, size_t n, struct result *result)
 		}
 	}
 	result->share = (double)best / n;
+	result->median = sorted[n / 2];
 }
 
 static struct result measure(const struct command *command)
 {
+	unsigned int warm_up = command->call < CALL_FORK ? WARM_UP :
+							   WARM_UP_LIFE;
 	uint32_t *out = costs, less = overhead();
 	double sum = 0, squares = 0;
 	struct result result = {};
 
-	make_calls(command->call, out, WARM_UP);
+	result.calls = warm_up + (uint64_t)command->calls * command->runs;
+	make_calls(command->call, out, warm_up);
 	for (unsigned int run = 0; run < command->runs; run++) {
 		double average = 0;
 
@@ -566,194 +600,44 @@ static struct result run_command(struct worker *worker,
 	return result;
 }
 
-#define MAX_COPIES 64
-#define MAX_HOOKS 1000
-
-/* What is attached. */
-struct attachment {
-	struct demo_printk_bpf *skel;
-	struct bpf_link *link; /* system-wide, or NULL */
-	struct bpf_link *views[MAX_COPIES]; /* links of the view */
-	pid_t pre; /* process with the pre-eBPF flag, or 0 */
-};
-
-static struct bpf_program *choose(struct demo_printk_bpf *skel)
+static struct attachment *attach(enum call call, pid_t pid)
 {
-	bool in = options.filter == FILTER_IN;
-
-	switch (options.program) {
-	case PROGRAM_PRINTK:
-		return in ? skel->progs.printk_in : skel->progs.printk;
-	case PROGRAM_COUNT:
-		return in ? skel->progs.count_event_in :
-			    skel->progs.count_event;
-	case PROGRAM_RAW:
-		return in ? skel->progs.count_raw_in : skel->progs.count_raw;
-	case PROGRAM_KPROBE:
-	case PROGRAM_KRETPROBE:
-	case PROGRAM_INSTRUCTION:
-		return in ? skel->progs.count_kprobe_in :
-			    skel->progs.count_kprobe;
-	case PROGRAM_MULTI:
-	case PROGRAM_RETMULTI:
-		return in ? skel->progs.count_multi_in :
-			    skel->progs.count_multi;
-	case PROGRAM_FENTRY:
-		return in ? skel->progs.count_fentry_in :
-			    skel->progs.count_fentry;
-	case PROGRAM_FEXIT:
-		return in ? skel->progs.count_fexit_in :
-			    skel->progs.count_fexit;
-	}
-	return NULL;
-}
-
-/*
- * @func and others, until there are @nr: functions that no other process runs in
- * the middle of a switch, which views do not have.
- */
-static void get_functions(const char **funcs, const char *func, unsigned int nr)
-{
-	static const char *const prefixes[] = {
-		"__x64_sys_", "vfs_", "tcp_", "inet_", "unix_", "sock_"
+	const char *first = func_of[call];
+	struct plan plan = {
+		.filter = options.filter,
+		.program = options.program,
+		.hook = { .event = event_of[call],
+			  .funcs = &first,
+			  .nr_funcs = 1 },
+		.target = pid,
+		.view_flags = options.follow_fork ? BPF_F_VIEW_FOLLOW_FORK : 0,
+		.copies = options.copies,
+		.global_too = options.global_too,
 	};
-	char line[512], last[512] = "", name[512];
-	unsigned int n = 0;
-	FILE *file;
 
-	funcs[n++] = func;
-	if (nr == 1)
-		return;
-	file = fopen("/sys/kernel/tracing/available_filter_functions", "re");
-	if (!file)
-		err(1, "available_filter_functions");
-	while (n < nr && fgets(line, sizeof(line), file)) {
-		bool wanted = false;
-
-		/* Not of a module, and no name that there is twice. */
-		if (strchr(line, '[') || sscanf(line, "%511s", name) != 1 ||
-		    strchr(name, '.') || !strcmp(name, last) ||
-		    !strcmp(name, func))
-			continue;
-		snprintf(last, sizeof(last), "%s", name);
-		for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-			wanted |= !strncmp(name, prefixes[i],
-					   strlen(prefixes[i]));
-		if (!wanted)
-			continue;
-		funcs[n] = strdup(name);
-		if (!funcs[n++])
-			err(1, "strdup");
+	if (options.functions) {
+		plan.hook.funcs = options.functions;
+		plan.hook.nr_funcs = options.hooks;
+		if (options.hooks > options.nr_functions)
+			errx(1, "only %u functions are named",
+			     options.nr_functions);
+	} else if (options.hooks > 1) {
+		plan.hook.funcs = choose_functions(first, options.hooks);
+		plan.hook.nr_funcs = options.hooks;
 	}
-	fclose(file);
-	if (n < nr)
-		errx(1, "only %u functions of this kind", n);
-}
-
-/* For process @pid, in its view; 0: for all. */
-static struct bpf_link *attach_to(struct bpf_program *program, enum call call,
-				  pid_t pid)
-{
-	LIBBPF_OPTS(bpf_tracepoint_opts, tracepoint, .pid = pid);
-	LIBBPF_OPTS(bpf_raw_tracepoint_opts, raw, .pid = pid);
-	LIBBPF_OPTS(bpf_kprobe_opts, kprobe, .pid = pid);
-	LIBBPF_OPTS(bpf_kprobe_multi_opts, multi, .pid = pid);
-	LIBBPF_OPTS(bpf_trace_opts, trace, .pid = pid);
-	const char *func = func_of[call], *funcs[MAX_HOOKS];
-	struct bpf_link *link;
-	char event[32];
-
-	switch (options.program) {
-	case PROGRAM_PRINTK:
-	case PROGRAM_COUNT:
-		snprintf(event, sizeof(event), "sys_enter_%s", event_of[call]);
-		return bpf_program__attach_tracepoint_opts(program, "syscalls",
-							   event, &tracepoint);
-	case PROGRAM_RAW:
-		return bpf_program__attach_raw_tracepoint_opts(
-			program, "sys_enter", &raw);
-	case PROGRAM_KPROBE:
-	case PROGRAM_KRETPROBE:
-		kprobe.retprobe = options.program == PROGRAM_KRETPROBE;
-		return bpf_program__attach_kprobe_opts(program, func, &kprobe);
-	case PROGRAM_INSTRUCTION:
-		/* Behind the call at the entry, and an endbr if there is one. */
-		kprobe.offset = 9;
-		link = bpf_program__attach_kprobe_opts(program, func, &kprobe);
-		if (link || errno != EILSEQ)
-			return link;
-		kprobe.offset = 5;
-		return bpf_program__attach_kprobe_opts(program, func, &kprobe);
-	case PROGRAM_MULTI:
-	case PROGRAM_RETMULTI:
-		get_functions(funcs, func, options.hooks);
-		multi.retprobe = options.program == PROGRAM_RETMULTI;
-		multi.syms = funcs;
-		multi.cnt = options.hooks;
-		return bpf_program__attach_kprobe_multi_opts(program, NULL,
-							     &multi);
-	case PROGRAM_FENTRY:
-	case PROGRAM_FEXIT:
-		return bpf_program__attach_trace_opts(program, &trace);
-	}
-	return NULL;
-}
-
-static void attach(struct attachment *at, enum call call, pid_t pid)
-{
-	struct bpf_program *program;
-
-	*at = (struct attachment){};
-	if (options.filter == FILTER_NONE)
-		return;
-	at->skel = demo_printk_bpf__open();
-	if (!at->skel)
-		err(1, "BPF programs");
-	at->skel->rodata->target = pid;
-	program = choose(at->skel);
-	if (options.program >= PROGRAM_FENTRY &&
-	    bpf_program__set_attach_target(program, 0, func_of[call]))
-		err(1, "%s", func_of[call]);
-	if (demo_printk_bpf__load(at->skel))
-		err(1, "load BPF programs");
-
-	for (unsigned int i = 0;
-	     options.filter == FILTER_VIEW && i < options.copies; i++) {
-		at->views[i] = attach_to(program, call, pid);
-		if (!at->views[i] && (errno == EINVAL || errno == EOPNOTSUPP))
-			errx(1, "this kernel has no views");
-		if (!at->views[i])
-			err(1, "attach for process %d", pid);
-	}
-	if (options.filter == FILTER_VIEW && !options.global_too)
-		return;
-	if (options.filter == FILTER_PRE) {
-		if (prctl(PR_SET_BPF_TRACED, pid, 1, 0, 0))
-			err(1, "this is not the pre-eBPF kernel");
-		at->pre = pid;
-	}
-	at->link = attach_to(program, call, 0);
-	if (!at->link)
-		err(1, "attach");
-}
-
-static void detach(struct attachment *at)
-{
-	for (unsigned int i = 0; i < options.copies; i++)
-		bpf_link__destroy(at->views[i]);
-	bpf_link__destroy(at->link);
-	if (at->pre && prctl(PR_SET_BPF_TRACED, at->pre, 0, 0, 0))
-		err(1, "prctl");
-	demo_printk_bpf__destroy(at->skel);
+	return attach_plan(&plan);
 }
 
 static void print_result(enum call call, enum role role,
-			 const struct result *result)
+			 const struct result *result, uint64_t events)
 {
-	printf("%s%s\t%s\t%s\t%.2f\t%.2f\t%u\t%.3f\n",
+	double unit = options.per_ns ? options.per_ns : 1;
+
+	printf("%s%s\t%s\t%s\t%.2f\t%.2f\t%.0f\t%.3f\t%.1f\t%lu\t%lu\n",
 	       filter_names[options.filter], options.global_too ? "+post" : "",
-	       call_names[call], role_names[role], result->average,
-	       result->deviation, result->usual, result->share);
+	       call_names[call], role_names[role], result->average / unit,
+	       result->deviation / unit, result->usual / unit, result->share,
+	       result->median / unit, result->calls, events);
 	fflush(stdout);
 }
 
@@ -763,18 +647,19 @@ static void bench(struct worker *t, struct worker *u, enum call call)
 	struct command command = { .call = call,
 				   .calls = options.calls,
 				   .runs = options.runs };
-	struct attachment at;
+	struct attachment *at = attach(call, t->pid);
 
-	attach(&at, call, t->pid);
 	/* A kprobe of everybody becomes a jump a while later. */
 	if (options.program == PROGRAM_INSTRUCTION)
 		usleep(500000);
 	for (enum role role = 0; role < ARRAY_SIZE(role_names); role++) {
 		struct worker *worker = role == ROLE_UNTRACED ? u : t;
 		struct result result;
+		uint64_t before;
 
 		if (role == ROLE_DETACHED) {
-			detach(&at);
+			detach_all(at);
+			at = NULL;
 			/* Freeing takes a while: it is not the worker's cost. */
 			usleep(200000);
 		}
@@ -786,31 +671,44 @@ static void bench(struct worker *t, struct worker *u, enum call call)
 
 			send_command(t, &exec);
 		}
+		before = at ? count_events(at) : 0;
 		result = run_command(worker, &command);
-		print_result(call, role, &result);
+		print_result(call, role, &result,
+			     at ? count_events(at) - before : 0);
 	}
 }
 
+/* Time stamps a nanosecond, by the kernel's clock, within 1/10000 or better. */
+static double stamps_per_ns(void)
+{
+	struct timespec start, end;
+	uint64_t first, last;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &start);
+	first = __rdtsc();
+	usleep(500000);
+	clock_gettime(CLOCK_MONOTONIC_RAW, &end);
+	last = __rdtsc();
+	return (last - first) / ((end.tv_sec - start.tv_sec) * 1e9 +
+				 (end.tv_nsec - start.tv_nsec));
+}
+
+/* The functions that a call passes each time, and nothing else is done. */
+static void list_functions(enum call call)
+{
+	const unsigned int calls = 8;
+
+	prepare(WARM_UP, 1);
+	make_calls(call, costs, WARM_UP);
+	trace_functions(true);
+	make_calls(call, costs, calls);
+	trace_functions(false);
+	print_traced_functions(call == CALL_SENDMSG ? "__x64_sys_sendmsg" :
+						      "__x64_sys_read",
+			       calls);
+}
+
 /* --- options --- */
-
-static int index_of(const char *const *names, size_t n, const char *name,
-		    const char *what)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(names[i], name))
-			return i;
-	errx(2, "unknown %s '%s'", what, name);
-}
-
-static unsigned int number(const char *arg, unsigned int max, const char *what)
-{
-	char *end;
-	unsigned long value = strtoul(arg, &end, 10);
-
-	if (*end || end == arg || value < 1 || value > max)
-		errx(2, "%s: a number from 1 to %u, not '%s'", what, max, arg);
-	return value;
-}
 
 static unsigned int parse_roles(char *arg)
 {
@@ -837,16 +735,20 @@ static const struct argp_option argp_options[] = {
 	  "what keeps the program to process T (none: attach nothing)", 0 },
 	{ "global-too", 'g', NULL, 0,
 	  "with --filter view: attach for all processes as well", 0 },
-	{ "program", 'p',
-	  "printk|count|raw|kprobe|kretprobe|instruction|kprobe.multi|kretprobe.multi|fentry|fexit",
-	  0,
+	{ "program", 'p', PROGRAM_CHOICE, 0,
 	  "bpf_printk() or a counter on syscalls:sys_enter_*, or a counter on sys_enter, or on a function of the call, or on its second instruction",
 	  0 },
-	{ "copies", 'n', "N", 0,
-	  "with --filter view: attach so many times to the process (1)", 0 },
+	{ "copies", 'n', "N", 0, "attach so many programs (1)", 0 },
 	{ "hooks", 'H', "N", 0,
-	  "with kprobe.multi and kretprobe.multi: on so many functions (1)",
-	  0 },
+	  "with a program on a function: on so many functions (1)", 0 },
+	{ "functions", 'F', "NAME,...|FILE", 0,
+	  "those functions, in this order (a FILE has a / in its name)", 0 },
+	{ "list-functions", 'l', NULL, 0,
+	  "attach nothing, print the functions that a call passes", 0 },
+	{ "follow-fork", 'k', NULL, 0,
+	  "with --filter view: children of T are targets, too", 0 },
+	{ "nanoseconds", 't', NULL, 0,
+	  "print nanoseconds instead of time stamp counts", 0 },
 	{ "no-jumps", 'J', NULL, 0,
 	  "keep kprobes of everybody from becoming jumps", 0 },
 	{ "roles", 'R', "untraced,traced,child,exec,detached", 0,
@@ -859,10 +761,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	(void)state;
 	switch (key) {
 	case 'c':
-		options.calls = number(arg, MAX_CALLS, "--calls");
+		options.calls = number_of(arg, 1, MAX_CALLS, "--calls");
 		break;
 	case 'r':
-		options.runs = number(arg, MAX_RUNS, "--runs");
+		options.runs = number_of(arg, 1, MAX_RUNS, "--runs");
 		break;
 	case 'f':
 		options.filter = index_of(
@@ -877,10 +779,22 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 					   "program");
 		break;
 	case 'n':
-		options.copies = number(arg, MAX_COPIES, "--copies");
+		options.copies = number_of(arg, 1, MAX_COPIES, "--copies");
 		break;
 	case 'H':
-		options.hooks = number(arg, MAX_HOOKS, "--hooks");
+		options.hooks = number_of(arg, 1, MAX_HOOKS, "--hooks");
+		break;
+	case 'F':
+		options.functions = parse_functions(arg, &options.nr_functions);
+		break;
+	case 'l':
+		options.list_functions = true;
+		break;
+	case 'k':
+		options.follow_fork = true;
+		break;
+	case 't':
+		options.per_ns = stamps_per_ns();
 		break;
 	case 'J':
 		options.no_jumps = true;
@@ -897,12 +811,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.options = argp_options,
 	.parser = parse_option,
-	.args_doc = "read|sendmsg|fault|switch|fork|thread|exec...",
+	.args_doc = "read|tcp|sendmsg|fault|switch|fork|thread|exec...",
 	.doc = "What a system call, a page fault, two switches between processes, or the life of a process, thread or program cost "
 	       "while a BPF program is attached.\v"
 	       "Prints, separated by tabs: filter, call, role, average cost of a call, "
-	       "standard deviation of the runs' averages, the most frequent cost, and "
-	       "the share of the calls that cost that.",
+	       "standard deviation of the runs' averages, the most frequent cost, "
+	       "the share of the calls that cost that, the median cost, the calls "
+	       "that were made, and the events that the program has seen meanwhile.",
 };
 
 int main(int argc, char **argv)
@@ -918,11 +833,19 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, &first, NULL);
 	if (options.global_too && options.filter != FILTER_VIEW)
 		errx(2, "--global-too goes with --filter view");
-	if (options.copies > 1 && options.filter != FILTER_VIEW)
-		errx(2, "--copies goes with --filter view");
-	if (options.hooks > 1 && options.program != PROGRAM_MULTI &&
-	    options.program != PROGRAM_RETMULTI)
-		errx(2, "--hooks goes with kprobe.multi and kretprobe.multi");
+	if (options.follow_fork && options.filter != FILTER_VIEW)
+		errx(2, "--follow-fork goes with --filter view");
+	if ((options.hooks > 1 || options.functions) &&
+	    !program_is_on_function(options.program))
+		errx(2,
+		     "--hooks and --functions go with programs on functions");
+	if (options.list_functions) {
+		for (int i = first; i < argc; i++)
+			list_functions(index_of(call_names,
+						ARRAY_SIZE(call_names), argv[i],
+						"call"));
+		return 0;
+	}
 
 	if (options.no_jumps)
 		forbid_jumps();

@@ -42,11 +42,13 @@ static bool not_for_us(void)
 PROGRAM("tracepoint", printk, bpf_printk("event"))
 PROGRAM("tracepoint", count_event, count++)
 PROGRAM("raw_tracepoint", count_raw, count++)
+PROGRAM("tp_btf/sys_enter", count_btf, count++)
 PROGRAM("kprobe", count_kprobe, count++)
 PROGRAM("kprobe.multi", count_multi, count++)
 /* The loader chooses the function. */
 PROGRAM("fentry/vfs_read", count_fentry, count++)
 PROGRAM("fexit/vfs_read", count_fexit, count++)
+PROGRAM("fmod_ret/vfs_read", count_fmod_ret, count++)
 
 /* On sys_enter: of read() only. */
 SEC("raw_tracepoint")

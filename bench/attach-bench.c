@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
+/*
+ * What it costs to attach a program and to detach it again, for everybody or in
+ * the view of one process, beside so many processes with views; and the memory
+ * that such a view takes.
+ *
+ * The program is loaded before; opening, attaching and closing is done as libbpf
+ * does it. Two clocks: the time that passes, with all waiting, such as for an
+ * RCU grace period, and the time that the caller runs. Under qemu/vm --clock
+ * icount the unit of both is instructions; while all sleep, time leaps to the
+ * next timer.
+ */
+#define _GNU_SOURCE
+#include <argp.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/bpf.h>
+#include <bpf/bpf.h>
+#include "attach.h"
+#include "functions.h"
+#include "demo_printk.skel.h"
+
+#define MAX_EXISTING 1000
+#define MAX_RUNS 1000
+#define EVENT "sys_enter_read"
+#define FUNCTION "__x64_sys_read"
+#define PAGE_SIZE 4096
+#define REGION_SIZE (2 << 20)
+
+static struct {
+	enum filter filter;
+	enum program program;
+	unsigned int runs;
+	unsigned int existing;
+	unsigned int hooks;
+	bool spread;
+	bool close;
+} options = { .filter = FILTER_VIEW,
+	      .program = PROGRAM_COUNT,
+	      .runs = 20,
+	      .hooks = 1 };
+
+static pid_t start_sleeper(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		err(1, "fork");
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
+static uint64_t now(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return time.tv_sec * 1000000000ULL + time.tv_nsec;
+}
+
+/* What passes, and what we run. */
+struct stopwatch {
+	uint64_t passed;
+	uint64_t ran;
+};
+
+static void start_watch(struct stopwatch *watch)
+{
+	watch->ran = now(CLOCK_PROCESS_CPUTIME_ID);
+	watch->passed = now(CLOCK_MONOTONIC_RAW);
+}
+
+static void stop_watch(struct stopwatch *watch)
+{
+	watch->passed = now(CLOCK_MONOTONIC_RAW) - watch->passed;
+	watch->ran = now(CLOCK_PROCESS_CPUTIME_ID) - watch->ran;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Median and greatest. */
+static void print_times(uint64_t *times)
+{
+	qsort(times, options.runs, sizeof(*times), compare);
+	printf("\t%" PRIu64 "\t%" PRIu64, times[options.runs / 2],
+	       times[options.runs - 1]);
+}
+
+/* Bytes; what CPUs keep for themselves is given back before. */
+static uint64_t free_memory(void)
+{
+	unsigned long pages, before = 0;
+	char line[100];
+	FILE *file;
+	int fd;
+
+	/* Two equal ones in a row: what is freed after a grace period is free. */
+	for (int i = 0; i < 50; i++) {
+		fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "1", 1) != 1)
+			err(1, "/proc/sys/vm/compact_memory");
+		close(fd);
+		file = fopen("/proc/vmstat", "re");
+		if (!file)
+			err(1, "/proc/vmstat");
+		pages = 0;
+		while (fgets(line, sizeof(line), file))
+			if (sscanf(line, "nr_free_pages %lu", &pages) == 1)
+				break;
+		fclose(file);
+		if (pages == before)
+			break;
+		before = pages;
+		usleep(100000);
+	}
+	return (uint64_t)pages * PAGE_SIZE;
+}
+
+static unsigned int private_pages(const struct bpf_link *link)
+{
+	struct bpf_link_info info = {};
+	__u32 size = sizeof(info);
+
+	if (bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &size))
+		err(1, "information of the link");
+	return info.type == BPF_LINK_TYPE_KVIEW ? info.kview.nr_pages : 0;
+}
+
+static struct bpf_link *attach_or_die(struct bpf_program *bpf,
+				      const struct hook *hook, pid_t pid)
+{
+	struct audience audience = { .pid = pid };
+	struct bpf_link *link =
+		attach_program(bpf, options.program, hook, &audience);
+
+	if (!link)
+		err(1, "attach %s", program_names[options.program]);
+	return link;
+}
+
+static const struct argp_option argp_options[] = {
+	{ "filter", 'f', "post|view", 0,
+	  "attach for everybody, or in the view of a process (view)", 0 },
+	{ "program", 'p', PROGRAM_CHOICE, 0, "what to attach (count)", 0 },
+	{ "runs", 'r', "N", 0, "attach and detach so many times (20)", 0 },
+	{ "existing", 'e', "N", 0,
+	  "beside so many processes that have a view with the same hook (0)",
+	  0 },
+	{ "hooks", 'H', "N", 0,
+	  "with kprobe.multi and kretprobe.multi: on so many functions (1)",
+	  0 },
+	{ "spread", 's', NULL, 0, "of these the ones farthest from each other",
+	  0 },
+	{ "close", 'c', NULL, 0, "of these the ones closest to each other", 0 },
+	{}
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	(void)state;
+	switch (key) {
+	case 'f':
+		options.filter = index_of(
+			filter_names, ARRAY_SIZE(filter_names), arg, "filter");
+		if (options.filter != FILTER_POST &&
+		    options.filter != FILTER_VIEW)
+			errx(2, "--filter: post or view, not '%s'", arg);
+		break;
+	case 'p':
+		options.program = index_of(program_names,
+					   ARRAY_SIZE(program_names), arg,
+					   "program");
+		break;
+	case 'r':
+		options.runs = number_of(arg, 1, MAX_RUNS, "--runs");
+		break;
+	case 'e':
+		options.existing =
+			number_of(arg, 0, MAX_EXISTING, "--existing");
+		break;
+	case 'H':
+		options.hooks = number_of(arg, 1, MAX_HOOKS, "--hooks");
+		break;
+	case 's':
+		options.spread = true;
+		break;
+	case 'c':
+		options.close = true;
+		break;
+	case ARGP_KEY_ARG:
+		errx(2, "unexpected argument '%s'", arg);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse_option,
+	.doc = "What it costs to attach a BPF program, and to detach it.\v"
+	       "Prints, separated by tabs: filter, program, hooks, existing targets, "
+	       "median and greatest time that passes during an attach, and that the caller "
+	       "runs, the same of a detach, all in nanoseconds; private pages of the view, "
+	       "pages and 2 MB regions of kernel text with hooks, and by how many bytes an "
+	       "existing target has made the free memory less.",
+};
+
+int main(int argc, char **argv)
+{
+	static uint64_t attach_passed[MAX_RUNS], attach_ran[MAX_RUNS];
+	static uint64_t detach_passed[MAX_RUNS], detach_ran[MAX_RUNS];
+	static const char *const usual[] = { FUNCTION };
+	static pid_t existing[MAX_EXISTING];
+	struct hook hook = { .event = EVENT, .funcs = usual, .nr_funcs = 1 };
+	struct demo_printk_bpf *skel;
+	struct bpf_program *bpf;
+	unsigned int pages = 0;
+	uint64_t memory = 0;
+	pid_t target;
+
+	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	if ((options.hooks > 1 || options.spread || options.close) &&
+	    options.program != PROGRAM_MULTI &&
+	    options.program != PROGRAM_RETMULTI)
+		errx(2,
+		     "--hooks, --spread and --close go with kprobe.multi and kretprobe.multi");
+	if (options.spread && options.close)
+		errx(2, "--spread or --close, not both");
+	if (options.spread || options.close)
+		hook.funcs = spread_functions(options.hooks, options.close);
+	else if (options.hooks > 1)
+		hook.funcs = choose_functions(FUNCTION, options.hooks);
+	hook.nr_funcs = options.hooks;
+
+	skel = load_program(options.program, false, 0, hook.funcs[0]);
+	bpf = chosen_program(skel);
+	target = start_sleeper();
+	for (unsigned int i = 0; i < options.existing; i++)
+		existing[i] = start_sleeper();
+	/* Once before: what is allocated for the first time, and for good. */
+	bpf_link__destroy(attach_or_die(
+		bpf, &hook, options.filter == FILTER_VIEW ? target : 0));
+	if (options.existing) {
+		usleep(200000);
+		memory = free_memory();
+		for (unsigned int i = 0; i < options.existing; i++)
+			attach_or_die(bpf, &hook, existing[i]);
+		memory -= free_memory();
+	}
+	for (unsigned int i = 0; i < options.runs; i++) {
+		struct stopwatch watch;
+		struct bpf_link *link;
+
+		start_watch(&watch);
+		link = attach_or_die(
+			bpf, &hook, options.filter == FILTER_VIEW ? target : 0);
+		stop_watch(&watch);
+		attach_passed[i] = watch.passed;
+		attach_ran[i] = watch.ran;
+		if (options.filter == FILTER_VIEW)
+			pages = private_pages(link);
+		start_watch(&watch);
+		bpf_link__destroy(link);
+		stop_watch(&watch);
+		detach_passed[i] = watch.passed;
+		detach_ran[i] = watch.ran;
+		/* What is freed after a while is not the next one's cost. */
+		usleep(50000);
+	}
+	printf("%s\t%s\t%u\t%u", filter_names[options.filter],
+	       program_names[options.program], options.hooks, options.existing);
+	print_times(attach_passed);
+	print_times(attach_ran);
+	print_times(detach_passed);
+	print_times(detach_ran);
+	if (program_is_on_function(options.program))
+		printf("\t%u\t%u\t%u", pages,
+		       count_pages(hook.funcs, hook.nr_funcs, PAGE_SIZE),
+		       count_pages(hook.funcs, hook.nr_funcs, REGION_SIZE));
+	else
+		printf("\t%u\t-\t-", pages);
+	if (options.existing)
+		printf("\t%" PRId64 "\n",
+		       (int64_t)memory / (int64_t)options.existing);
+	else
+		printf("\t-\n");
+	return 0;
+}
