@@ -114,28 +114,6 @@ static int poll_count(void *arg)
 	return 0;
 }
 
-static void print_heading(struct stat *st)
-{
-	const struct target_list *targets = &st->session.targets;
-	size_t i;
-
-	fprintf(st->session.file, "Event counts for %s",
-		st->session.command_is_target ? "command" :
-		targets->n > 1		      ? "processes" :
-						"process");
-	for (i = 0; i < targets->n; i++)
-		fprintf(st->session.file, "%s %d (%s)", i ? "," : "",
-			targets->v[i].pid, targets->v[i].comm);
-	fprintf(st->session.file, ", filter %s%s%s:\n\n",
-		st->session.filter->name,
-		st->session.view_flags & BPF_F_VIEW_FOLLOW_FORK ?
-			", follow-fork" :
-			"",
-		st->session.view_flags & BPF_F_VIEW_TASK_CONTEXT ?
-			", task-context" :
-			"");
-}
-
 static int print_counts(struct stat *st)
 {
 	size_t i, j, n = st->events.n;
@@ -152,8 +130,10 @@ static int print_counts(struct stat *st)
 		warnx("%s: %llu events were lost, the count is a lower bound",
 		      st->events.v[i].text, tally.lost);
 	}
-	if (!st->session.json)
-		print_heading(st);
+	if (!st->session.json) {
+		session_heading(&st->session, "Event counts for");
+		fputc('\n', st->session.file);
+	}
 	out = output_open(st->session.file, st->session.json);
 	if (!out) {
 		warn("cannot write the counts");

@@ -70,27 +70,33 @@ static size_t utf8(const unsigned char *s)
 	return n;
 }
 
-static void json_string(struct output *out, const char *value)
+void output_json_string(FILE *file, const char *text)
 {
-	const unsigned char *s = (const unsigned char *)value;
+	const unsigned char *s = (const unsigned char *)text;
 	size_t n;
 
-	fputc('"', out->file);
+	fputc('"', file);
 	while (*s) {
 		n = utf8(s);
 		if (!n) {
-			fputs("\\ufffd", out->file);
+			fputs("\\ufffd", file);
 			n = 1;
 		} else if (*s == '"' || *s == '\\') {
-			fprintf(out->file, "\\%c", *s);
+			fprintf(file, "\\%c", *s);
 		} else if (*s < 0x20 || *s == 0x7f) {
-			fprintf(out->file, "\\u%04x", *s);
+			fprintf(file, "\\u%04x", *s);
 		} else {
-			fwrite(s, 1, n, out->file);
+			fwrite(s, 1, n, file);
 		}
 		s += n;
 	}
-	fputc('"', out->file);
+	fputc('"', file);
+}
+
+void output_text(FILE *file, const char *text)
+{
+	for (; *text; text++)
+		fputc(iscntrl((unsigned char)*text) ? '?' : *text, file);
 }
 
 static void json_next(struct output *out)
@@ -210,7 +216,7 @@ void output_str(struct output *out, const char *key, const char *value)
 {
 	if (out->json) {
 		json_key(out, key);
-		json_string(out, value);
+		output_json_string(out->file, value);
 	} else {
 		cell(out, key, strdup(value), false);
 	}

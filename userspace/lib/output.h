@@ -36,6 +36,11 @@ void output_array(struct output *out, const char *key);
 void output_item(struct output *out, __u64 value);
 void output_array_end(struct output *out);
 
+/* A text in quotes, as JSON has it; what is no UTF-8 is replaced. */
+void output_json_string(FILE *file, const char *text);
+/* A text with '?' for what would move the cursor. */
+void output_text(FILE *file, const char *text);
+
 /* Write what is left. Returns 0, or a negative error, and frees it. */
 int output_close(struct output *out);
 

@@ -5,7 +5,8 @@
 
 #include "percpu.h"
 
-int percpu_sum(const struct bpf_map *map, __u32 index, __u64 *sum)
+int percpu_sum_key(const struct bpf_map *map, const void *key, size_t size,
+		   __u64 *sum)
 {
 	int nr_cpus = libbpf_num_possible_cpus(), i, ret;
 	__u64 *values;
@@ -20,7 +21,7 @@ int percpu_sum(const struct bpf_map *map, __u32 index, __u64 *sum)
 		warn("counters");
 		return -ENOMEM;
 	}
-	ret = bpf_map__lookup_elem(map, &index, sizeof(index), values,
+	ret = bpf_map__lookup_elem(map, key, size, values,
 				   nr_cpus * sizeof(*values), 0);
 	if (ret)
 		warn("cannot read the counters");
@@ -29,4 +30,9 @@ int percpu_sum(const struct bpf_map *map, __u32 index, __u64 *sum)
 		*sum += values[i];
 	free(values);
 	return ret;
+}
+
+int percpu_sum(const struct bpf_map *map, __u32 index, __u64 *sum)
+{
+	return percpu_sum_key(map, &index, sizeof(index), sum);
 }

@@ -293,7 +293,28 @@ int session_wait(struct session *session, int fd, int interval,
 	return ret;
 }
 
-int session_flush(struct session *session)
+void session_heading(const struct session *session, const char *what)
+{
+	const struct target_list *targets = &session->targets;
+	FILE *file = session->file;
+	size_t i;
+
+	fprintf(file, "%s %s", what,
+		session->command_is_target ? "command" :
+		targets->n > 1		   ? "processes" :
+					     "process");
+	for (i = 0; i < targets->n; i++)
+		fprintf(file, "%s %d (%s)", i ? "," : "", targets->v[i].pid,
+			targets->v[i].comm);
+	fprintf(file, ", filter %s%s%s:\n", session->filter->name,
+		session->view_flags & BPF_F_VIEW_FOLLOW_FORK ? ", follow-fork" :
+							       "",
+		session->view_flags & BPF_F_VIEW_TASK_CONTEXT ?
+			", task-context" :
+			"");
+}
+
+int session_flush(const struct session *session)
 {
 	int error;
 

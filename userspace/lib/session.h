@@ -118,8 +118,11 @@ int session_go(struct session *session);
 int session_wait(struct session *session, int fd, int interval,
 		 int (*poll)(void *arg), void *arg);
 
+/* "WHAT process 1 (init), filter view:", for WHAT of all targets. */
+void session_heading(const struct session *session, const char *what);
+
 /* Write out what is left in the output. */
-int session_flush(struct session *session);
+int session_flush(const struct session *session);
 
 /* End the command, if there is one. Returns the status to exit with. */
 int session_end(struct session *session);

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
+/*
+ * kview-rw-tracer: trace the reads and writes of processes.
+ */
+#include "rw.h"
+
+int main(int argc, char **argv)
+{
+	return rw_main(argc, argv, "kview-rw-tracer", false);
+}
