@@ -47,6 +47,13 @@ each-patch: setup ## build and boot a kernel after each patch of the series
 	@[ -e build/src/kview/.git ] || scripts/kernel source
 	@scripts/each-patch
 
+# PREFIX (/usr/local), DESTDIR
+install: tools ## install kview, the tracing tools and their manual pages
+	@$(MAKE) --no-print-directory -C userspace O=$(TOP)/build/tools KSRC=$(KSRC) install
+
+uninstall: ## remove what install installed
+	@$(MAKE) --no-print-directory -C userspace O=$(TOP)/build/tools KSRC=$(KSRC) uninstall
+
 lint: setup ## check style and that patches and trees agree; silent if clean
 	@[ -e build/src/kview/.git ] || scripts/kernel source
 	@scripts/lint
@@ -57,4 +64,4 @@ clean: ## remove what was built, but not the kernel source trees
 distclean: ## remove build/ altogether, unless it holds unexported work
 	@scripts/clean --all
 
-.PHONY: help setup kernels kernel-debug tools demo test test-debug oracle storm each-patch lint clean distclean
+.PHONY: help setup kernels kernel-debug tools demo test test-debug oracle storm each-patch install uninstall lint clean distclean
