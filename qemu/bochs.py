@@ -71,6 +71,8 @@ def check(opts):
         usage_error(f"--root {opts['root']} is QEMU's: Bochs cannot share files")
     if opts["accel"] != "auto":
         usage_error(f"--accel {opts['accel']} is QEMU's: Bochs always interprets")
+    if opts["net"]:
+        usage_error("--net is QEMU's: Bochs has no such network card")
     if int(opts["cpus"]) > MOST_CPUS:
         usage_error(f"--cpus in Bochs is up to {MOST_CPUS}, not '{opts['cpus']}'")
     if not 64 <= megabytes(opts["memory"]) <= MOST_MEMORY:
