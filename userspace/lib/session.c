@@ -27,6 +27,7 @@ static const struct argp_option options[] = {
 	  "Stop after this time; fractions are allowed", 0 },
 	{ "json", 'j', NULL, 0, "Print JSON", 0 },
 	{ "output", 'o', "FILE", 0, "Print to FILE", 0 },
+	{ "verbose", 'v', NULL, 0, "Show libbpf's messages", 0 },
 	{}
 };
 
@@ -42,6 +43,12 @@ int session_parse_seconds(const char *what, const char *arg, double *seconds)
 		return 0;
 	warnx("bad %s '%s': a number of seconds above 0", what, arg);
 	return -EINVAL;
+}
+
+static int print_libbpf(enum libbpf_print_level level, const char *format,
+			va_list args)
+{
+	return level == LIBBPF_DEBUG ? 0 : vfprintf(stderr, format, args);
 }
 
 static bool check_options(const struct session *session)
@@ -94,6 +101,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'o':
 		session->path = arg;
+		return 0;
+	case 'v':
+		libbpf_set_print(print_libbpf);
 		return 0;
 	case ARGP_KEY_ARG:
 		/* The first word that is no option, and all after it. */

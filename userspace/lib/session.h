@@ -44,9 +44,9 @@ struct session {
 };
 
 /*
- * The options --pid, --filter, --follow-fork, --duration, --json, --output and the
- * command. Its input is a struct session. After a mistake it looks at nothing more,
- * so that this one alone is reported; so must its parent.
+ * The options --pid, --filter, --follow-fork, --duration, --json, --output,
+ * --verbose and the command. Its input is a struct session. After a mistake it
+ * looks at nothing more, so that this one alone is reported; so must its parent.
  */
 extern const struct argp session_argp;
 

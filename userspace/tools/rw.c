@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
-#include <ctype.h>
 #include <err.h>
 #include <stdio.h>
 #include <string.h>
@@ -129,22 +128,34 @@ static void print_hex(FILE *file, const unsigned char *data, size_t size)
 
 static void print_string(FILE *file, const unsigned char *data, size_t size)
 {
+	static const char escapes[256] = {
+		['\n'] = 'n',
+		['\t'] = 't',
+		['"'] = '"',
+		['\\'] = '\\',
+	};
+	/* By hand, as what takes long here makes events be lost. */
+	char buf[4 * RW_DATA_MAX + 2], *p = buf;
 	size_t i;
 
-	fputc('"', file);
+	*p++ = '"';
 	for (i = 0; i < size; i++) {
-		if (data[i] == '\n')
-			fputs("\\n", file);
-		else if (data[i] == '\t')
-			fputs("\\t", file);
-		else if (data[i] == '"' || data[i] == '\\')
-			fprintf(file, "\\%c", data[i]);
-		else if (data[i] >= 0x80 || iscntrl(data[i]))
-			fprintf(file, "\\%03o", data[i]);
-		else
-			fputc(data[i], file);
+		unsigned char c = data[i];
+
+		if (escapes[c]) {
+			*p++ = '\\';
+			*p++ = escapes[c];
+		} else if (c >= 0x20 && c < 0x7f) {
+			*p++ = c;
+		} else {
+			*p++ = '\\';
+			*p++ = '0' + (c >> 6);
+			*p++ = '0' + ((c >> 3) & 7);
+			*p++ = '0' + (c & 7);
+		}
 	}
-	fputc('"', file);
+	*p++ = '"';
+	fwrite(buf, 1, p - buf, file);
 }
 
 static void print_json(struct rw *rw, const struct rw_event *event)
