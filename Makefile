@@ -31,14 +31,19 @@ demo: kernels tools ## the paper's comparison, then two memcached servers
 test: kernels tools ## run all tests in QEMU
 	@scripts/test
 
+test-bochs: kernels tools ## run tests in Bochs, and see them fail without protections
+	@scripts/test --emulator bochs
+
 test-debug: kernel-debug tools ## run the tests in the debug kernel
 	@scripts/test --debug
 
-# SEED=N one seed, RUNS=N so many; CPUS=, PTI=, LA57= lists of what is tried
+# SEED=N one seed, RUNS=N so many; CPUS=, PTI=, LA57= lists of what is tried;
+# EMULATOR=bochs
 oracle: $(if $(filter debug,$(KERNEL)),kernel-debug,kernels) tools ## compare views with PID checks on random processes
 	@scripts/oracle $(if $(SEED),--seed $(SEED) --verbose) $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(CPUS),--cpus "$(CPUS)") $(if $(PTI),--pti "$(PTI)") \
-		$(if $(LA57),--la57 "$(LA57)") $(if $(KERNEL),--kernel $(KERNEL))
+		$(if $(LA57),--la57 "$(LA57)") $(if $(KERNEL),--kernel $(KERNEL)) \
+		$(if $(EMULATOR),--emulator $(EMULATOR))
 
 storm: kernels tools ## ten minutes of everything at once, on 4 CPUs (STORM=seconds)
 	@scripts/test --storm $(or $(STORM),600)
@@ -64,4 +69,4 @@ clean: ## remove what was built, but not the kernel source trees
 distclean: ## remove build/ altogether, unless it holds unexported work
 	@scripts/clean --all
 
-.PHONY: help setup kernels kernel-debug tools demo test test-debug oracle storm each-patch install uninstall lint clean distclean
+.PHONY: help setup kernels kernel-debug tools demo test test-bochs test-debug oracle storm each-patch install uninstall lint clean distclean

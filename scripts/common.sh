@@ -9,7 +9,7 @@ build=$top/build
 # shellcheck disable=SC2034
 linux=$build/linux
 # shellcheck disable=SC2034 # used by those who source this
-kernels=(baseline pre kview debug)
+kernels=(baseline pre kview debug control)
 
 say()
 {
@@ -60,21 +60,34 @@ unlock()
 	unset "$held"
 }
 
-# The name of the kernel's source tree: debug is kview, configured differently.
+# The name of the kernel's source tree: debug is kview, configured differently;
+# control is kview with a patch more, under such a path that the compiler's cache
+# has nearly all of it.
 source_of()
 {
 	case $1 in
 	debug) echo "$build/src/kview" ;;
+	control) echo "$build/control/src/kview" ;;
 	*) echo "$build/src/$1" ;;
+	esac
+}
+
+# Where the kernel of that name is built.
+output_of()
+{
+	case $1 in
+	control) echo "$build/control/kview" ;;
+	*) echo "$build/$1" ;;
 	esac
 }
 
 # kernel_make NAME [ARG...]: make, for the kernel of that name
 kernel_make()
 {
-	local name=$1
+	local name=$1 base=$build
 	shift
-	make_in "$build" "$(source_of "$name")" "$build/$name" "$@"
+	[ "$name" != control ] || base=$build/control
+	make_in "$base" "$(source_of "$name")" "$(output_of "$name")" "$@"
 }
 
 # make_in BASE TREE OUT [ARG...]: make in a kernel tree. The paths below BASE only
@@ -101,15 +114,17 @@ kernel_version()
 		"$1/Makefile" | paste -sd. -
 }
 
-# add_worktree NAME ARG...: check out build/src/NAME with git worktree add. One
-# that was killed on the way left its mark, and is begun again.
+# add_worktree NAME ARG...: check out the tree of that name with git worktree add.
+# One that was killed on the way left its mark, and is begun again.
 add_worktree()
 {
-	local name=$1 mark=$build/src/.$1.unfinished
+	local tree mark
+	tree=$(source_of "$1")
+	mark=${tree%/*}/.$1.unfinished
 	shift
-	say "checking out build/src/$name"
-	mkdir -p "$build/src"
-	[ ! -e "$mark" ] || rm -rf "$build/src/$name"
+	say "checking out ${tree#"$top/"}"
+	mkdir -p "${tree%/*}"
+	[ ! -e "$mark" ] || rm -rf "$tree"
 	: >"$mark"
 	git -C "$linux" worktree prune
 	git -C "$linux" worktree add -f -q "$@"
@@ -118,5 +133,7 @@ add_worktree()
 
 have_worktree()
 {
-	[ -e "$build/src/$1/.git" ] && [ ! -e "$build/src/.$1.unfinished" ]
+	local tree
+	tree=$(source_of "$1")
+	[ -e "$tree/.git" ] && [ ! -e "${tree%/*}/.$1.unfinished" ]
 }
