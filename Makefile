@@ -26,7 +26,14 @@ tools: setup ## build libbpf, bpftool, kview and the bench programs
 	@$(MAKE) --no-print-directory -C userspace O=$(TOP)/build/tools KSRC=$(KSRC)
 
 demo: kernels tools ## the paper's comparison, then two memcached servers
-	@bench/demo
+	@bench/run demo
+
+# FORCE=1 does again what was done before
+bench: kernels tools ## all benches, into bench/REPORT.md; bench-NAME for one of them
+	@bench/run $(if $(FORCE),--force)
+
+bench-%: kernels tools
+	@bench/run $(if $(FORCE),--force) $*
 
 test: kernels tools ## run all tests in QEMU
 	@scripts/test
@@ -69,4 +76,4 @@ clean: ## remove what was built, but not the kernel source trees
 distclean: ## remove build/ altogether, unless it holds unexported work
 	@scripts/clean --all
 
-.PHONY: help setup kernels kernel-debug tools demo test test-bochs test-debug oracle storm each-patch install uninstall lint clean distclean
+.PHONY: help setup kernels kernel-debug tools demo bench test test-bochs test-debug oracle storm each-patch install uninstall lint clean distclean
