@@ -288,6 +288,8 @@ static inline bool write_file(const char *path, const char *text)
 /* Comes and goes beside it. */
 #define OTHER_MODULE "kview_testmod_other"
 #define OTHER_MODULE_DIR "/sys/kernel/debug/" OTHER_MODULE "/"
+/* Puts other functions in the place of some. */
+#define PATCH_MODULE "kview_testmod_patch"
 
 /* 0 or an error number below 0: -EEXIST if it is loaded. */
 static inline int load_named_module(const char *name)
@@ -343,7 +345,7 @@ enum op {
 	OP_THREAD_EXEC, /* let a new thread do that */
 	OP_USE_MM, /* let a kernel thread work n times on the target's memory */
 	OP_STEP, /* the same work in the module, without a thread for it */
-	OP_CALL, /* let the module call its functions n times */
+	OP_CALL, /* let the module call its functions n times, and answer with the result */
 	OP_OTHER, /* load the other module, use it and unload it, n times */
 	OP_RESULT, /* answer with what read() of n bytes returns */
 	OP_PATCH, /* let the kernel patch its text */
@@ -515,6 +517,23 @@ static inline void write_number(const char *path, unsigned int n)
 		_exit(1);
 }
 
+/* If the module is there. Returns what its calls return. */
+static inline int module_calls(unsigned int n)
+{
+	int fd = open(MODULE_DIR "call", O_WRONLY | O_CLOEXEC);
+	char number[12];
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(number, sizeof(number), "%u", n);
+	ret = write(fd, number, strlen(number));
+	if (ret < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
 static inline int clone_vm_child(void *n)
 {
 	reads((uintptr_t)n);
@@ -635,9 +654,7 @@ static inline void obey(struct order *order, int sock)
 	case OP_STEP:
 		return write_number(MODULE_DIR "step", n);
 	case OP_CALL:
-		/* If it is there. */
-		snprintf(buffer, sizeof(buffer), "%u", n);
-		write_file(MODULE_DIR "call", buffer);
+		order->n = module_calls(n);
 		return;
 	case OP_OTHER:
 		while (n--) {
@@ -768,16 +785,22 @@ static inline bool tell_and_wait(struct target *target, enum op op,
 	return tell(target, op, n) && answer(target);
 }
 
-/* What the target's read() of @n bytes returns. */
-static inline int result_of_read(struct target *target, unsigned int n)
+/* What the target answers, to those orders that have a result. */
+static inline int result_of(struct target *target, enum op op, unsigned int n)
 {
 	struct order order = {};
 
-	if (!tell(target, OP_RESULT, n) ||
+	if (!tell(target, op, n) ||
 	    recv(target->sock, &order, sizeof(order), 0) != sizeof(order))
 		return INT_MIN;
 	settle(target);
 	return order.n;
+}
+
+/* What the target's read() of @n bytes returns. */
+static inline int result_of_read(struct target *target, unsigned int n)
+{
+	return result_of(target, OP_RESULT, n);
 }
 
 /* Of a program that was executed with a failure ahead: it has not happened. */

@@ -5,6 +5,7 @@
  * others let it go.
  */
 #include "func_test.h"
+#include "test_modules/kview_testmod.h"
 
 #define FUNCTION "kview_testmod_call"
 #define CROSSING "kview_testmod_crossing"
@@ -369,6 +370,277 @@ TEST_F_TIMEOUT(code, instructions, TIMEOUT)
 		EXPECT_EQ(CALLS, slots[VIEW].count);
 		EXPECT_EQ(CALLS, slots[ORACLE].count);
 		EXPECT_EQ(0, slots[VIEW].foreign);
+	}
+}
+
+/* --- live patches --- */
+
+#define LIVEPATCH "/sys/kernel/livepatch/"
+#define READ_LENGTH 8
+
+/*
+ * A target for each family, and one process that is none: all of them run the
+ * function that there is in the place of a hooked one.
+ */
+FIXTURE(livepatch)
+{
+	struct func_bpf *skel;
+	struct target targets[FAMILIES];
+	struct target neighbour;
+	int fds[FAMILIES];
+	struct bpf_link *links[FAMILIES];
+	bool patched;
+	/* events of the views, and of everybody's */
+	__u64 expected[FAMILIES];
+	__u64 everybody[FAMILIES];
+};
+
+FIXTURE_VARIANT(livepatch)
+{
+	const char *function;
+	enum op op;
+	unsigned int n;
+	/* what it returns, without the patch and with it */
+	int result;
+	int patched_result;
+	/* for everybody, too */
+	bool in_company;
+};
+
+/* clang-format off */
+
+FIXTURE_VARIANT_ADD(livepatch, kernel) {
+	.function = "read_zero",
+	.op = OP_RESULT,
+	.n = READ_LENGTH,
+	.result = READ_LENGTH,
+	.patched_result = KVIEW_TESTMOD_PATCHED_READ,
+};
+
+FIXTURE_VARIANT_ADD(livepatch, kernel_in_company) {
+	.function = "read_zero",
+	.op = OP_RESULT,
+	.n = READ_LENGTH,
+	.result = READ_LENGTH,
+	.patched_result = KVIEW_TESTMOD_PATCHED_READ,
+	.in_company = true,
+};
+
+FIXTURE_VARIANT_ADD(livepatch, module) {
+	.function = FUNCTION,
+	.op = OP_CALL,
+	.n = 1,
+	.result = 1,
+	.patched_result = KVIEW_TESTMOD_PATCHED_CALL,
+};
+
+FIXTURE_VARIANT_ADD(livepatch, module_in_company) {
+	.function = FUNCTION,
+	.op = OP_CALL,
+	.n = 1,
+	.result = 1,
+	.patched_result = KVIEW_TESTMOD_PATCHED_CALL,
+	.in_company = true,
+};
+
+/* clang-format on */
+
+/* It is complete when no task runs what was there before. */
+static bool patch_is_complete(void)
+{
+	char text[4] = "";
+	int fd = open(LIVEPATCH PATCH_MODULE "/transition", O_RDONLY);
+
+	/* Gone, when it has been disabled. */
+	if (fd < 0)
+		return true;
+	if (read(fd, text, sizeof(text) - 1) < 1)
+		text[0] = 0;
+	close(fd);
+	return text[0] == '0';
+}
+
+static void set_patch(struct __test_metadata *_metadata, bool *patched, bool on)
+{
+	int ret = -1;
+
+	if (on) {
+		ASSERT_EQ(0, load_named_module(PATCH_MODULE));
+	} else {
+		ASSERT_TRUE(write_file(LIVEPATCH PATCH_MODULE "/enabled", "0"));
+	}
+	*patched = on;
+	for (int i = 0; i < 600 && !patch_is_complete(); i++)
+		usleep(100000);
+	ASSERT_TRUE(patch_is_complete());
+	for (int i = 0; !on && ret && i < 100; i++) {
+		ret = unload_named_module(PATCH_MODULE);
+		if (ret)
+			usleep(100000);
+	}
+	ASSERT_EQ(on ? -1 : 0, ret);
+}
+
+FIXTURE_SETUP(livepatch)
+{
+	bool injectable = variant->op == OP_CALL;
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	if (access(LIVEPATCH, X_OK))
+		SKIP(return, "the kernel has no live patches");
+	ASSERT_EQ(0, load_testmod());
+	self->skel = load_programs(variant->function, injectable, false);
+	ASSERT_NE(NULL, self->skel);
+	ASSERT_TRUE(start_target(&self->neighbour));
+	settle(&self->neighbour);
+	for (int i = 0; i < FAMILIES; i++) {
+		self->fds[i] = -1;
+		if (i == FMOD_RET && !injectable)
+			continue;
+		ASSERT_TRUE(start_target(&self->targets[i]));
+		settle(&self->targets[i]);
+		set_func_slot(self->skel, i, self->targets[i].pid, false);
+		/* The same events of everybody's, by the PID. */
+		set_func_slot(self->skel, FAMILIES + i, self->targets[i].pid,
+			      true);
+	}
+	if (!variant->in_company)
+		return;
+	for (int i = 0; i < FAMILIES; i++) {
+		struct bpf_program *program = func_oracle(self->skel, i);
+
+		if (!self->targets[i].pid)
+			continue;
+		if (i == INSTRUCTION)
+			self->links[i] = stock_at(program, variant->function,
+						  behind_call("__x64_sys_read"),
+						  FAMILIES + i);
+		else
+			self->links[i] = stock_func(
+				self->skel, i, variant->function, FAMILIES + i);
+		ASSERT_NE(NULL, self->links[i])
+		{
+			TH_LOG("%s for everybody", family_names[i]);
+		}
+	}
+}
+
+FIXTURE_TEARDOWN(livepatch)
+{
+	for (int i = 0; i < FAMILIES; i++) {
+		bpf_link__destroy(self->links[i]);
+		kill_target(&self->targets[i]);
+	}
+	kill_target(&self->neighbour);
+	func_bpf__destroy(self->skel);
+	/* If the test has failed. */
+	if (self->patched)
+		set_patch(_metadata, &self->patched, false);
+	for (int i = 0; i < 100 && unload_module(); i++)
+		usleep(100000);
+}
+
+static void hook_all(struct __test_metadata *_metadata,
+		     FIXTURE_DATA(livepatch) * self, const char *function)
+{
+	for (int i = 0; i < FAMILIES; i++) {
+		pid_t pid = self->targets[i].pid;
+
+		if (!pid)
+			continue;
+		if (i == INSTRUCTION)
+			self->fds[i] = view_at(
+				bpf_program__fd(self->skel->progs.on_kprobe),
+				function, behind_call("__x64_sys_read"), 0, i,
+				pid);
+		else
+			self->fds[i] =
+				view_func(self->skel, i, function, i, pid);
+		ASSERT_LE(0, self->fds[i])
+		{
+			TH_LOG("%s", family_names[i]);
+		}
+	}
+}
+
+static void unhook_all(FIXTURE_DATA(livepatch) * self)
+{
+	for (int i = 0; i < FAMILIES; i++) {
+		if (self->fds[i] >= 0)
+			close(self->fds[i]);
+		self->fds[i] = -1;
+	}
+}
+
+/* Everybody runs the function that is the right one now, and only hooks count. */
+static void right_function(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(livepatch) * self,
+			   const FIXTURE_VARIANT(livepatch) * variant)
+{
+	int result = self->patched ? variant->patched_result : variant->result;
+	struct slot *slots = self->skel->bss->slots;
+
+	for (int n = 0; n < 5; n++) {
+		EXPECT_EQ(result,
+			  result_of(&self->neighbour, variant->op, variant->n));
+		for (int i = 0; i < FAMILIES; i++) {
+			struct target *target = &self->targets[i];
+
+			if (!target->pid)
+				continue;
+			EXPECT_EQ(result,
+				  result_of(target, variant->op, variant->n))
+			{
+				TH_LOG("%s, patched: %d, hooked: %d",
+				       family_names[i], self->patched,
+				       self->fds[i] >= 0);
+			}
+			/* The instruction is in the function that is not run. */
+			if (i == INSTRUCTION && self->patched)
+				continue;
+			if (self->fds[i] >= 0)
+				self->expected[i] += events_of(i);
+			if (self->links[i])
+				self->everybody[i] += events_of(i);
+		}
+	}
+	for (int i = 0; i < FAMILIES; i++) {
+		EXPECT_EQ(self->expected[i], slots[i].count)
+		{
+			TH_LOG("%s, patched: %d, hooked: %d", family_names[i],
+			       self->patched, self->fds[i] >= 0);
+		}
+		EXPECT_EQ(0, slots[i].foreign);
+		EXPECT_EQ(self->everybody[i], slots[FAMILIES + i].count)
+		{
+			TH_LOG("%s for everybody, patched: %d, hooked: %d",
+			       family_names[i], self->patched,
+			       self->fds[i] >= 0);
+		}
+	}
+}
+
+/* In both orders of patch and hook, and of their ends. */
+TEST_F_TIMEOUT(livepatch, and_hooks, TIMEOUT)
+{
+	static const char *const steps[] = {
+		"hook",	  "patch", "unhook", "hook",	"unpatch",
+		"unhook", "hook",  "patch",  "unpatch", "unhook",
+		"patch",  "hook",  "unhook", "unpatch",
+	};
+
+	right_function(_metadata, self, variant);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (!strcmp(steps[i], "hook"))
+			hook_all(_metadata, self, variant->function);
+		else if (!strcmp(steps[i], "unhook"))
+			unhook_all(self);
+		else
+			set_patch(_metadata, &self->patched,
+				  !strcmp(steps[i], "patch"));
+		right_function(_metadata, self, variant);
 	}
 }
 

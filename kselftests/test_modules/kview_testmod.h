@@ -6,4 +6,8 @@
 int kview_testmod_call(int n, long more);
 int kview_testmod_crossing(int n);
 
+/* What kview_testmod_call() and read() of /dev/zero return when they are patched. */
+#define KVIEW_TESTMOD_PATCHED_CALL (-ESTALE)
+#define KVIEW_TESTMOD_PATCHED_READ 3
+
 #endif
