@@ -35,7 +35,7 @@ bench: kernels tools ## all benches, into bench/REPORT.md; bench-NAME for one of
 bench-%: kernels tools
 	@bench/run $(if $(FORCE),--force) $*
 
-test: kernels tools ## run all tests in QEMU
+test: kernels tools ## run all tests in QEMU, and a few in Bochs
 	@scripts/test
 
 test-bochs: kernels tools ## run tests in Bochs, and see them fail without protections
