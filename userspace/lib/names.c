@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
 #include <bpf/btf.h>
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #define MAX_LINE 1024 /* KSYM_NAME_LEN of the kernel is 512 */
 
+static const char btf_dir[] = "/sys/kernel/btf";
 static const char btf_prefix[] = "btf_trace_";
 static const char security_prefix[] = "security_";
 /* Stands for a function that the linker has dropped. */
@@ -57,31 +59,81 @@ static int visit_tracepoints(name_fn visit, void *arg)
 	return 0;
 }
 
-static int visit_raw_tracepoints(name_fn visit, void *arg)
+/* A type of the kernel (module: NULL) or of a module. Not 0: the last one. */
+typedef int (*type_fn)(const struct btf *btf, const struct btf_type *type,
+		       const char *module, void *arg);
+
+static int visit_types_from(const struct btf *btf, __u32 first,
+			    const char *module, type_fn visit, void *arg)
 {
-	const char *prefix = event_prefix(EVENT_RAWTRACEPOINT);
-	struct btf *btf = btf__load_vmlinux_btf();
-	const struct btf_type *type;
-	char text[MAX_LINE];
-	const char *name;
+	int ret = 0;
 	__u32 i;
 
-	if (!btf)
+	for (i = first; !ret && i < btf__type_cnt(btf); i++)
+		ret = visit(btf, btf__type_by_id(btf, i), module, arg);
+	return ret;
+}
+
+/* Returns what the last call returns, or a negative error. */
+static int visit_types(type_fn visit, void *arg)
+{
+	struct btf *vmlinux = btf__load_vmlinux_btf(), *btf;
+	struct dirent *entry;
+	DIR *dir;
+	int ret;
+
+	if (!vmlinux)
 		return -errno;
-	for (i = 1; i < btf__type_cnt(btf); i++) {
-		type = btf__type_by_id(btf, i);
-		if (!btf_is_typedef(type))
+	ret = visit_types_from(vmlinux, 1, NULL, visit, arg);
+	dir = opendir(btf_dir);
+	while (!ret && dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' ||
+		    !strcmp(entry->d_name, "vmlinux"))
 			continue;
-		name = btf__name_by_offset(btf, type->name_off);
-		if (!name || !has_prefix(name, btf_prefix))
+		/* It may have been unloaded meanwhile. */
+		btf = btf__load_module_btf(entry->d_name, vmlinux);
+		if (!btf)
 			continue;
-		snprintf(text, sizeof(text), "%s%s", prefix,
-			 name + strlen(btf_prefix));
-		if (visit(text, arg))
-			break;
+		ret = visit_types_from(btf, btf__type_cnt(vmlinux),
+				       entry->d_name, visit, arg);
+		btf__free(btf);
 	}
-	btf__free(btf);
-	return 0;
+	if (dir)
+		closedir(dir);
+	btf__free(vmlinux);
+	return ret;
+}
+
+struct raw_tracepoints {
+	name_fn visit;
+	void *arg;
+};
+
+static int visit_raw_tracepoint(const struct btf *btf,
+				const struct btf_type *type, const char *module,
+				void *arg)
+{
+	const struct raw_tracepoints *all = arg;
+	char text[MAX_LINE];
+	const char *name;
+
+	(void)module;
+	if (!btf_is_typedef(type))
+		return 0;
+	name = btf__name_by_offset(btf, type->name_off);
+	if (!name || !has_prefix(name, btf_prefix))
+		return 0;
+	snprintf(text, sizeof(text), "%s%s", event_prefix(EVENT_RAWTRACEPOINT),
+		 name + strlen(btf_prefix));
+	return all->visit(text, all->arg);
+}
+
+static int visit_raw_tracepoints(name_fn visit, void *arg)
+{
+	struct raw_tracepoints all = { .visit = visit, .arg = arg };
+	int ret = visit_types(visit_raw_tracepoint, &all);
+
+	return ret < 0 ? ret : 0;
 }
 
 int functions_visit(bool addrs, function_fn visit, void *arg)
@@ -99,7 +151,11 @@ int functions_visit(bool addrs, function_fn visit, void *arg)
 		if (addrs)
 			function.addr = strtoul(line, &name, 16);
 		name += strspn(name, " ");
-		function.in_module = strchr(name, '[');
+		function.module = strchr(name, '[');
+		if (function.module) {
+			function.module++;
+			*strchrnul(function.module, ']') = '\0';
+		}
 		name[strcspn(name, " \t\n")] = '\0';
 		if (!*name || has_prefix(name, invalid_prefix))
 			continue;
@@ -137,16 +193,25 @@ struct choice {
 	void *arg;
 };
 
+/* As kallsyms writes it: there may be another function of that name elsewhere. */
+static const char *function_key(const struct function *function, char *key,
+				size_t size)
+{
+	if (!function->module)
+		return function->name;
+	snprintf(key, size, "%s [%s]", function->name, function->module);
+	return key;
+}
+
 static bool visit_function(const struct function *function, void *arg)
 {
 	const char *name = function->name;
 	struct choice *choice = arg;
 	char text[MAX_LINE + 32];
 
-	/* The types of modules are not looked through, as there may be many. */
-	if (function->in_module && choice->btf)
-		return false;
-	if (choice->btf && !string_set_has(choice->btf, name))
+	if (choice->btf &&
+	    !string_set_has(choice->btf,
+			    function_key(function, text, sizeof(text))))
 		return false;
 	if (choice->modifiable && !has_prefix(name, security_prefix) &&
 	    !string_set_has(choice->modifiable, name))
@@ -155,23 +220,23 @@ static bool visit_function(const struct function *function, void *arg)
 	return choice->visit(text, choice->arg);
 }
 
-/* The functions that the kernel's types describe. */
+static int add_function(const struct btf *btf, const struct btf_type *type,
+			const char *module, void *arg)
+{
+	struct function function = { .module = module };
+	char key[MAX_LINE];
+
+	if (!btf_is_func(type))
+		return 0;
+	function.name = btf__name_by_offset(btf, type->name_off);
+	return string_set_add(arg, function_key(&function, key, sizeof(key)));
+}
+
+/* The functions that the types of the kernel and its modules describe. */
 static int get_btf_functions(struct string_set *set)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	const struct btf_type *type;
-	int ret = 0;
-	__u32 i;
+	int ret = visit_types(add_function, set);
 
-	if (!btf)
-		return -errno;
-	for (i = 1; !ret && i < btf__type_cnt(btf); i++) {
-		type = btf__type_by_id(btf, i);
-		if (btf_is_func(type))
-			ret = string_set_add(
-				set, btf__name_by_offset(btf, type->name_off));
-	}
-	btf__free(btf);
 	string_set_sort(set);
 	return ret;
 }

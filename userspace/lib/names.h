@@ -15,8 +15,7 @@
 
 /*
  * Call visit(text, arg) for each event of a kind, as event_list_add() takes it,
- * until it returns true. Some come more than once. Functions are those of the
- * kernel image, without its modules.
+ * until it returns true. Some come more than once.
  */
 typedef bool (*name_fn)(const char *text, void *arg);
 int names_visit(enum event_kind kind, name_fn visit, void *arg);
@@ -25,7 +24,7 @@ int names_visit(enum event_kind kind, name_fn visit, void *arg);
 struct function {
 	const char *name;
 	unsigned long addr; /* of the hook; 0 if not asked for */
-	bool in_module;
+	const char *module; /* NULL: the kernel image */
 };
 
 /* The same for each function, with those of modules. */
