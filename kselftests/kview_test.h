@@ -31,6 +31,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include "kselftest_harness.h"
+#include "kview_check.h"
 #include "kview_slots.h"
 #include "kview.skel.h"
 
@@ -722,6 +723,8 @@ static inline void kill_target(struct target *target)
 {
 	if (!target->reap)
 		return;
+	/* The end of a test; what it has attached is there, if it has failed. */
+	check_copies();
 	kill(target->pid, SIGKILL);
 	waitpid(target->pid, NULL, 0);
 	close(target->sock);
@@ -824,6 +827,9 @@ static inline bool allocation_spared(void)
 /* Of each test: a target that is executed is the same program. */
 int main(int argc, char **argv)
 {
+	pid_t checker;
+	int ret;
+
 	if (argc == 3 && !strcmp(argv[1], "--target"))
 		target_loop(atoi(argv[2]), true);
 	if (argc == 3 && !strcmp(argv[1], "--reads")) {
@@ -834,7 +840,9 @@ int main(int argc, char **argv)
 		reads(atoi(argv[2]));
 		return spared ? SPARED : 0;
 	}
-	return test_harness_run(argc, argv);
+	checker = start_checks();
+	ret = test_harness_run(argc, argv);
+	return end_checks(checker) ? ret : KSFT_FAIL;
 }
 
 #endif

@@ -47,6 +47,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include "kview_check.h"
 #include "oracle.h"
 #include "oracle_tree.h"
 #include "oracle.skel.h"
@@ -1190,6 +1191,16 @@ static unsigned int count_targets(void)
 	return n;
 }
 
+/* What the links have left in the views, before the last of them go. */
+static void check_memory(void)
+{
+	struct kview_check check;
+
+	if (kview_check(&check) && check.faults)
+		fault("%u faults in the memory of views, the first: %s",
+		      check.faults, check.first);
+}
+
 /* One seed. True if all is as it should be; with @broken, nothing is reported. */
 static bool run(uint64_t seed, unsigned int number, int listener,
 		enum broken broken)
@@ -1208,6 +1219,7 @@ static bool run(uint64_t seed, unsigned int number, int listener,
 		disturber = start_disturber(draw(&random));
 	start_tree(seed);
 	attend(seed, listener);
+	check_memory();
 	if (disturber > 0) {
 		kill(disturber, SIGKILL);
 		waitpid(disturber, NULL, 0);
