@@ -135,14 +135,17 @@ static uint64_t free_memory(void)
 	return (uint64_t)pages * PAGE_SIZE;
 }
 
-static unsigned int private_pages(const struct bpf_link *link)
+/* Pages of the targets' views, and those of them that other views have, too. */
+static void count_private(const struct bpf_link *link, unsigned int *pages,
+			  unsigned int *shared)
 {
 	struct bpf_link_info info = {};
 	__u32 size = sizeof(info);
 
 	if (bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &size))
 		err(1, "information of the link");
-	return info.type == BPF_LINK_TYPE_KVIEW ? info.kview.nr_pages : 0;
+	*pages = info.kview.nr_pages;
+	*shared = info.kview.nr_shared;
 }
 
 static struct bpf_link *attach_or_die(struct bpf_program *bpf,
@@ -221,7 +224,7 @@ static const struct argp argp = {
 	       "Prints, separated by tabs: filter, program, hooks, existing targets, "
 	       "median and greatest time that passes during an attach, and that the caller "
 	       "runs, the same of a detach, all in nanoseconds; private pages of the view, "
-	       "pages and 2 MB regions of kernel text with hooks, and by how many bytes an "
+	       "those that other views share, pages and 2 MB regions of kernel text with hooks, and by how many bytes an "
 	       "existing target has made the free memory less.",
 };
 
@@ -234,7 +237,7 @@ int main(int argc, char **argv)
 	struct hook hook = { .event = EVENT, .funcs = usual, .nr_funcs = 1 };
 	struct demo_printk_bpf *skel;
 	struct bpf_program *bpf;
-	unsigned int pages = 0;
+	unsigned int pages = 0, shared = 0;
 	uint64_t memory = 0;
 	pid_t target;
 
@@ -278,7 +281,7 @@ int main(int argc, char **argv)
 		attach_passed[i] = watch.passed;
 		attach_ran[i] = watch.ran;
 		if (options.filter == FILTER_VIEW)
-			pages = private_pages(link);
+			count_private(link, &pages, &shared);
 		start_watch(&watch);
 		bpf_link__destroy(link);
 		stop_watch(&watch);
@@ -294,11 +297,11 @@ int main(int argc, char **argv)
 	print_times(detach_passed);
 	print_times(detach_ran);
 	if (program_is_on_function(options.program))
-		printf("\t%u\t%u\t%u", pages,
+		printf("\t%u\t%u\t%u\t%u", pages, shared,
 		       count_pages(hook.funcs, hook.nr_funcs, PAGE_SIZE),
 		       count_pages(hook.funcs, hook.nr_funcs, REGION_SIZE));
 	else
-		printf("\t%u\t-\t-", pages);
+		printf("\t%u\t%u\t-\t-", pages, shared);
 	if (options.existing)
 		printf("\t%" PRId64 "\n",
 		       (int64_t)memory / (int64_t)options.existing);

@@ -63,7 +63,7 @@ class Guest:
     """
 
     def __init__(self, kernel, script, *, programs=("kview-syscall-bench",),
-                 clock="icount", root="min", add=None, options=(), timeout=1200):
+                 clock="icount", root="min", add=None, options=(), timeout=3600):
         self.kernel = kernel
         self.script = PRELUDE + script
         self.programs = programs
@@ -207,10 +207,14 @@ class Store:
         self.directory = os.path.join(paths.STATE, "jobs")
         os.makedirs(self.directory, exist_ok=True)
         self.times_file = os.path.join(paths.STATE, "times.json")
-        self.times = {}
-        if os.path.exists(self.times_file):
+        self.times = self._load_times()
+
+    def _load_times(self):
+        try:
             with open(self.times_file, encoding="ascii") as text:
-                self.times = json.load(text)
+                return json.load(text)
+        except FileNotFoundError:
+            return {}
 
     @staticmethod
     def _digest(job):
@@ -236,6 +240,8 @@ class Store:
         for path, text in ((self._path(job), f"{self._digest(job)}\n{output}"),
                            (self.times_file, None)):
             if text is None:
+                # Another run may have added some meanwhile.
+                self.times = self._load_times()
                 self.times[job.key] = [round(seconds, 1), round(job.cpu, 1)]
                 text = json.dumps(self.times, indent=1, sort_keys=True)
             with open(path + ".new", "w", encoding="utf-8") as out:
