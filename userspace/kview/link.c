@@ -159,6 +159,7 @@ int link_read(struct link *link, int fd)
 	link->hook = info.kview.hook;
 	link->cookie = info.kview.cookie;
 	link->nr_pages = info.kview.nr_pages;
+	link->nr_shared = info.kview.nr_shared;
 	link->view_flags = info.kview.view_flags;
 	link->defunct = info.kview.flags & BPF_F_KVIEW_DEFUNCT;
 	link->pids = pids;

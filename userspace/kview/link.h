@@ -16,6 +16,7 @@ struct link {
 	__u32 hook; /* enum bpf_kview_hook */
 	__u64 cookie;
 	__u32 nr_pages; /* private pages of all targets */
+	__u32 nr_shared; /* of these, those that other targets have, too */
 	__u32 view_flags; /* BPF_F_VIEW_FOLLOW_FORK, BPF_F_VIEW_TASK_CONTEXT */
 	bool defunct; /* no target is left */
 	__u32 *pids; /* the targets, 0: one that is not seen from here */

@@ -132,6 +132,7 @@ static void print_link(struct output *out, const struct link *link)
 	output_bool(out, "defunct", link->defunct);
 	output_num(out, "pages", link->nr_pages);
 	output_num(out, "bytes", (__u64)link->nr_pages * sysconf(_SC_PAGESIZE));
+	output_num(out, "shared", link->nr_shared);
 	output_rows(out, "targets");
 	for (i = 0; i < link->nr_pids; i++)
 		print_target(out, link->pids[i]);

@@ -175,6 +175,10 @@ static void blame(struct change *change, const struct link *link, int error)
 		warnx("the program is on %s of %s through another link already (see kview list)",
 		      link->event, whom);
 		break;
+	case ENOSPC:
+		warnx("no room for %s: views take as many pages as kernel.kview_max_pages allows (sysctl)",
+		      whom);
+		break;
 	case E2BIG:
 		warnx("too many programs on %s of %s: detach some (see kview list)",
 		      link->event, whom);

@@ -84,6 +84,12 @@ int hook_attach_failed(const struct hook *hook, int error,
 		warnx("%s cannot be seen in a kernel view (the kernel log says why): use --filter in",
 		      text);
 		break;
+	case ENOSPC:
+		if (!target)
+			goto other;
+		warnx("no room for a view of %s: views take as many pages as kernel.kview_max_pages allows (sysctl)",
+		      whom);
+		break;
 	case E2BIG:
 		if (!target)
 			goto other;
