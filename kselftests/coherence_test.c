@@ -29,14 +29,25 @@ static unsigned int draw(unsigned int n)
 
 /* What has been done, of each kind; and what the system said no to. */
 enum change {
-	TRACER, PROBE, PROBE_INSIDE, EVENTS, KEYS, BPF_TRACEPOINT, BPF_FUNCTION,
-	VIEW_TRACEPOINT, VIEW_FUNCTION, LOAD_MODULE, NR_CHANGES
+	TRACER,
+	PROBE,
+	PROBE_INSIDE,
+	EVENTS,
+	KEYS,
+	BPF_TRACEPOINT,
+	BPF_FUNCTION,
+	VIEW_TRACEPOINT,
+	VIEW_FUNCTION,
+	LOAD_MODULE,
+	NR_CHANGES
 };
 
 static const char *const change_names[] = {
-	"function tracer", "kprobe", "kprobe inside", "trace events",
-	"static keys", "BPF on a tracepoint", "BPF on a function",
-	"view's tracepoint", "view's function", "module"
+	"function tracer",   "kprobe",
+	"kprobe inside",     "trace events",
+	"static keys",	     "BPF on a tracepoint",
+	"BPF on a function", "view's tracepoint",
+	"view's function",   "module"
 };
 
 struct counts {
@@ -64,18 +75,12 @@ static const struct {
 	enum family family;
 	const char *name;
 } functions[] = {
-	{ KPROBE, "vfs_read" },
-	{ KRETPROBE, "ksys_read" },
-	{ INSTRUCTION, "vfs_read" },
-	{ INSTRUCTION, "ksys_write" },
-	{ MULTI, "vfs_write" },
-	{ MULTI_RETURN, "ksys_write" },
-	{ SESSION, "do_sys_openat2" },
-	{ FENTRY, FENTRY_FUNCTION },
-	{ FEXIT, FENTRY_FUNCTION },
-	{ MULTI, "syscall_trace_enter" },
-	{ MULTI, "kmem_cache_free" },
-	{ KPROBE, "try_to_wake_up" },
+	{ KPROBE, "vfs_read" },	       { KRETPROBE, "ksys_read" },
+	{ INSTRUCTION, "vfs_read" },   { INSTRUCTION, "ksys_write" },
+	{ MULTI, "vfs_write" },	       { MULTI_RETURN, "ksys_write" },
+	{ SESSION, "do_sys_openat2" }, { FENTRY, FENTRY_FUNCTION },
+	{ FEXIT, FENTRY_FUNCTION },    { MULTI, "syscall_trace_enter" },
+	{ MULTI, "kmem_cache_free" },  { KPROBE, "try_to_wake_up" },
 };
 
 /* All functions of the pages of @functions. */
@@ -149,10 +154,11 @@ static bool change_probe(struct changer *changer, bool inside)
 	if (changer->probes && draw(2)) {
 		int i = changer->probes--;
 
-		snprintf(path, sizeof(path),
-			 TRACING "events/fuzz%d/p%d/enable", changer->number, i);
+		snprintf(path, sizeof(path), TRACING "events/fuzz%d/p%d/enable",
+			 changer->number, i);
 		write_file(path, "0");
-		snprintf(text, sizeof(text), "-:fuzz%d/p%d", changer->number, i);
+		snprintf(text, sizeof(text), "-:fuzz%d/p%d", changer->number,
+			 i);
 		return write_to(TRACING "kprobe_events", text), true;
 	}
 	snprintf(text, sizeof(text), "p:fuzz%d/p%d %s+%llu", changer->number,
@@ -183,9 +189,9 @@ static bool change_events(struct changer *changer)
 
 static bool change_keys(void)
 {
-	static const char *const names[] = {
-		"sched_schedstats", "bpf_stats_enabled", "task_delayacct"
-	};
+	static const char *const names[] = { "sched_schedstats",
+					     "bpf_stats_enabled",
+					     "task_delayacct" };
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/sys/kernel/%s",
@@ -247,7 +253,8 @@ static void change_text(struct changer *changer)
 		bool done = false;
 
 		/* The keys, and the module, are there once. */
-		if ((change == KEYS || change == LOAD_MODULE) && changer->number)
+		if ((change == KEYS || change == LOAD_MODULE) &&
+		    changer->number)
 			change = PROBE;
 		switch (change) {
 		case TRACER:
@@ -283,10 +290,11 @@ static void undo(struct changer *changer)
 	write_in(changer, "current_tracer", "nop");
 	write_in(changer, "events/enable", "0");
 	for (int i = changer->probes; i; i--) {
-		snprintf(path, sizeof(path),
-			 TRACING "events/fuzz%d/p%d/enable", changer->number, i);
+		snprintf(path, sizeof(path), TRACING "events/fuzz%d/p%d/enable",
+			 changer->number, i);
 		write_file(path, "0");
-		snprintf(text, sizeof(text), "-:fuzz%d/p%d", changer->number, i);
+		snprintf(text, sizeof(text), "-:fuzz%d/p%d", changer->number,
+			 i);
 		write_to(TRACING "kprobe_events", text);
 	}
 	if (!changer->number) {
@@ -300,8 +308,10 @@ static void undo(struct changer *changer)
 static void changer_main(int number, struct kview_bpf *skel,
 			 struct func_bpf *funcs, const struct target *targets)
 {
-	struct changer changer = { .number = number, .skel = skel,
-				   .funcs = funcs, .targets = targets,
+	struct changer changer = { .number = number,
+				   .skel = skel,
+				   .funcs = funcs,
+				   .targets = targets,
 				   .fd = -1 };
 
 	libbpf_set_print(no_message);
@@ -369,8 +379,8 @@ static int attach_some(struct __test_metadata *_metadata,
 		int fd;
 
 		if (draw(2)) {
-			fd = view(self->skel, &hooks[draw(ARRAY_SIZE(hooks))], 4,
-				  pid);
+			fd = view(self->skel, &hooks[draw(ARRAY_SIZE(hooks))],
+				  4, pid);
 		} else {
 			unsigned int j = draw(ARRAY_SIZE(functions));
 
@@ -389,7 +399,8 @@ static int attach_some(struct __test_metadata *_metadata,
 
 TEST_F_TIMEOUT(coherence, copies_follow, TIMEOUT)
 {
-	const char *rounds = getenv("KVIEW_FUZZ"), *first = getenv("KVIEW_SEED");
+	const char *rounds = getenv("KVIEW_FUZZ"),
+		   *first = getenv("KVIEW_SEED");
 	struct slot *slots = self->exact->bss->slots;
 	struct hook all = { RAW, "sys_enter" };
 	int nr_rounds = rounds ? atoi(rounds) : ROUNDS;
@@ -441,15 +452,17 @@ TEST_F_TIMEOUT(coherence, copies_follow, TIMEOUT)
 
 		/* All is quiet, and the hooks are there yet. */
 		ASSERT_TRUE(kview_check(&check));
-		EXPECT_EQ(0, check.faults) {
-			TH_LOG("seed %u: %u faults, the first: %s", start + round,
-			       check.faults, check.first);
+		EXPECT_EQ(0, check.faults)
+		{
+			TH_LOG("seed %u: %u faults, the first: %s",
+			       start + round, check.faults, check.first);
 		}
 		EXPECT_LT(0, check.views);
 		missed[0] = misses(self->exact->progs.raw) - before[0];
 		missed[1] = misses(self->exact->progs.raw_oracle) - before[1];
 		EXPECT_TRUE(agree(slots[SLOT_VIEW].count, missed[0],
-				  slots[SLOT_ORACLE].count, missed[1])) {
+				  slots[SLOT_ORACLE].count, missed[1]))
+		{
 			TH_LOG("seed %u: view %llu (%llu missed), oracle %llu (%llu missed)",
 			       start + round, slots[SLOT_VIEW].count, missed[0],
 			       slots[SLOT_ORACLE].count, missed[1]);

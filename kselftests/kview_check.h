@@ -43,7 +43,7 @@ static inline bool kview_check(struct kview_check *check)
 			      &check->views, &check->pages, &check->charged,
 			      &check->faults) == 4;
 		if (!done && !check->first[0])
-			strcpy(check->first, line);
+			memcpy(check->first, line, sizeof(line));
 	}
 	if (file)
 		fclose(file);
@@ -119,7 +119,8 @@ static inline bool end_checks(pid_t pid)
 	printf("# copies of text were compared %u times, %u times with views\n",
 	       checks->done, checks->with_views);
 	if (checks->failed)
-		printf("# kview_test.h: %u times " CHECK_FILE " could not be read\n",
+		printf("# kview_test.h: %u times " CHECK_FILE
+		       " could not be read\n",
 		       checks->failed);
 	if (checks->fault.faults)
 		printf("# kview_test.h: %u faults, the first: %s",

@@ -462,13 +462,12 @@ static bool patch_is_complete(void)
 
 static void set_patch(struct __test_metadata *_metadata, bool *patched, bool on)
 {
+	bool done;
 	int ret = -1;
 
-	if (on) {
-		ASSERT_EQ(0, load_named_module(PATCH_MODULE));
-	} else {
-		ASSERT_TRUE(write_file(LIVEPATCH PATCH_MODULE "/enabled", "0"));
-	}
+	done = on ? !load_named_module(PATCH_MODULE) :
+		    write_file(LIVEPATCH PATCH_MODULE "/enabled", "0");
+	ASSERT_TRUE(done);
 	*patched = on;
 	for (int i = 0; i < 600 && !patch_is_complete(); i++)
 		usleep(100000);
@@ -510,16 +509,17 @@ FIXTURE_SETUP(livepatch)
 		return;
 	for (int i = 0; i < FAMILIES; i++) {
 		struct bpf_program *program = func_oracle(self->skel, i);
+		const char *name = variant->function;
+		int slot = FAMILIES + i;
 
 		if (!self->targets[i].pid)
 			continue;
 		if (i == INSTRUCTION)
-			self->links[i] = stock_at(program, variant->function,
+			self->links[i] = stock_at(program, name,
 						  behind_call("__x64_sys_read"),
-						  FAMILIES + i);
+						  slot);
 		else
-			self->links[i] = stock_func(
-				self->skel, i, variant->function, FAMILIES + i);
+			self->links[i] = stock_func(self->skel, i, name, slot);
 		ASSERT_NE(NULL, self->links[i])
 		{
 			TH_LOG("%s for everybody", family_names[i]);
@@ -546,15 +546,15 @@ static void hook_all(struct __test_metadata *_metadata,
 		     FIXTURE_DATA(livepatch) * self, const char *function)
 {
 	for (int i = 0; i < FAMILIES; i++) {
+		int prog = bpf_program__fd(self->skel->progs.on_kprobe);
+		__u64 offset = behind_call("__x64_sys_read");
 		pid_t pid = self->targets[i].pid;
 
 		if (!pid)
 			continue;
 		if (i == INSTRUCTION)
-			self->fds[i] = view_at(
-				bpf_program__fd(self->skel->progs.on_kprobe),
-				function, behind_call("__x64_sys_read"), 0, i,
-				pid);
+			self->fds[i] =
+				view_at(prog, function, offset, 0, i, pid);
 		else
 			self->fds[i] =
 				view_func(self->skel, i, function, i, pid);

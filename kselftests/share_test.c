@@ -54,9 +54,12 @@ static const struct hook leave = { RAW, "sys_exit" };
 
 /* All of them have text of their own; not many pages have the sites of two. */
 static const struct hook several[] = {
-	{ RAW, "sys_exit" },		 { RAW, "sched_process_exit" },
-	{ CLASSIC, "signal:signal_generate" }, { RAW, "task_rename" },
-	{ CLASSIC, "sched:sched_switch" }, { RAW, "mmap_lock_released" },
+	{ RAW, "sys_exit" },
+	{ RAW, "sched_process_exit" },
+	{ CLASSIC, "signal:signal_generate" },
+	{ RAW, "task_rename" },
+	{ CLASSIC, "sched:sched_switch" },
+	{ RAW, "mmap_lock_released" },
 };
 
 static long charged(void)
@@ -160,8 +163,8 @@ TEST_F_TIMEOUT(share, targets_of_one_link, TIMEOUT)
 	EXPECT_EQ(0, shared(fd) % TARGETS);
 	EXPECT_EQ(before + pages(fd) - shared(fd) + shared(fd) / TARGETS,
 		  charged());
-	ASSERT_EQ(0, link_targets(fd, BPF_LINK_TARGETS_DEL, pids, TARGETS - 1,
-				  0));
+	ASSERT_EQ(0,
+		  link_targets(fd, BPF_LINK_TARGETS_DEL, pids, TARGETS - 1, 0));
 	EXPECT_EQ(one, pages(fd));
 	EXPECT_EQ(0, shared(fd));
 	close(fd);
@@ -345,8 +348,8 @@ TEST_F_TIMEOUT(share, limit_of_attach, TIMEOUT)
 
 	for (long more = 0; more < need; more++) {
 		ASSERT_TRUE(set_limit(before + more));
-		ASSERT_EQ(-ENOSPC, view(self->skel, &enter, 0,
-					self->targets[0].pid));
+		ASSERT_EQ(-ENOSPC,
+			  view(self->skel, &enter, 0, self->targets[0].pid));
 		ASSERT_EQ(before, charged());
 		ASSERT_EQ(links, nr_links());
 		ASSERT_EQ(0, events(self, 0, READS));
@@ -412,8 +415,8 @@ TEST_F_TIMEOUT(share, no_limit_to_detach, TIMEOUT)
 
 	for (int i = 0; i < TARGETS; i++) {
 		fds[i][0] = view(self->skel, &enter, i, self->targets[i].pid);
-		fds[i][1] = view(self->skel, &leave, TARGETS,
-				 self->targets[i].pid);
+		fds[i][1] =
+			view(self->skel, &leave, TARGETS, self->targets[i].pid);
 		ASSERT_LE(0, fds[i][0]);
 		ASSERT_LE(0, fds[i][1]);
 	}

@@ -33,12 +33,13 @@ static bool pin(pid_t tid, int cpu)
 
 #define MOST_THREADS 8
 
-/* Of one thread: reads that it has begun, and those that it is done with. */
+/* Of one thread: reads that it has begun, and those that it is done with. A cache line. */
 struct progress {
 	__u64 begun;
 	__u64 done;
 	int cpu;
-} __attribute__((aligned(64)));
+	char pad[44];
+};
 
 struct runner {
 	pid_t pid;
@@ -404,6 +405,38 @@ TEST_F_TIMEOUT(turns, one_more_each_time, TIMEOUT)
 	}
 }
 
+/* Text of a module, which everybody who runs it has translations of. */
+TEST_F_TIMEOUT(turns, in_a_module, TIMEOUT)
+{
+	const struct hook hook = { RAW, "kview_testmod_step" };
+	struct slot *slot = &self->skel->bss->slots[0];
+	int ret = load_module();
+	int fd = -1;
+
+	ASSERT_TRUE(!ret || ret == -EEXIST);
+	set_slot(self->skel, 0, self->targets[0].pid, false);
+	for (int round = 0; round < 10; round++) {
+		if (round == 2) {
+			fd = view(self->skel, &hook, 0, self->targets[0].pid);
+			ASSERT_LE(0, fd);
+		}
+		/* The others right before the target. */
+		for (int i = NR_TURNS; i--;) {
+			struct target *target = &self->targets[i];
+
+			ASSERT_TRUE(tell_and_wait(target, OP_STEP, 5));
+		}
+		EXPECT_EQ(round < 2 ? 0 : 5 * (round - 1), slot->count);
+		EXPECT_EQ(0, slot->foreign);
+	}
+	close(fd);
+	for (int i = 0; i < NR_TURNS; i++)
+		ASSERT_TRUE(tell_and_wait(&self->targets[i], OP_STEP, 5));
+	EXPECT_EQ(40, slot->count);
+	for (int i = 0; i < 100 && unload_module(); i++)
+		usleep(100000);
+}
+
 /* --- CPUs --- */
 
 FIXTURE(cpus)
@@ -486,6 +519,7 @@ TEST_F_TIMEOUT(cpus, target_moves, TIMEOUT)
 {
 	const struct hook hook = { CLASSIC, "syscalls:sys_enter_read" };
 	struct slot *slot = &self->skel->bss->slots[0];
+	struct target *neighbour = &self->neighbour;
 	int cpus = nr_cpus(), fd = -1;
 
 	for (int round = 0; round < 20; round++) {
@@ -494,9 +528,8 @@ TEST_F_TIMEOUT(cpus, target_moves, TIMEOUT)
 			ASSERT_LE(0, fd);
 		}
 		for (int cpu = 0; cpu < cpus; cpu++) {
-			ASSERT_TRUE(pin(self->neighbour.pid, cpu));
-			ASSERT_TRUE(
-				tell_and_wait(&self->neighbour, OP_READ, 20));
+			ASSERT_TRUE(pin(neighbour->pid, cpu));
+			ASSERT_TRUE(tell_and_wait(neighbour, OP_READ, 20));
 			ASSERT_TRUE(pin(self->target.pid, cpu));
 			ASSERT_TRUE(tell_and_wait(&self->target, OP_READ, 20));
 		}

@@ -23,27 +23,21 @@ static int patched_call(int n, long more)
 	return KVIEW_TESTMOD_PATCHED_CALL;
 }
 
-static struct klp_func kernel_funcs[] = { {
-						  .old_name = "read_zero",
-						  .new_func = patched_read,
-					  },
-					  {} };
+static struct klp_func kernel_funcs[] = {
+	{ .old_name = "read_zero", .new_func = patched_read },
+	{},
+};
 
-static struct klp_func module_funcs[] = { {
-						  .old_name =
-							  "kview_testmod_call",
-						  .new_func = patched_call,
-					  },
-					  {} };
+static struct klp_func module_funcs[] = {
+	{ .old_name = "kview_testmod_call", .new_func = patched_call },
+	{},
+};
 
-static struct klp_object objects[] = { {
-					       .funcs = kernel_funcs,
-				       },
-				       {
-					       .name = "kview_testmod",
-					       .funcs = module_funcs,
-				       },
-				       {} };
+static struct klp_object objects[] = {
+	{ .funcs = kernel_funcs },
+	{ .name = "kview_testmod", .funcs = module_funcs },
+	{},
+};
 
 static struct klp_patch patch = {
 	.mod = THIS_MODULE,
