@@ -353,6 +353,196 @@ TEST_F_TIMEOUT(function, attach_and_add, TIMEOUT)
 	close(fd);
 }
 
+/* --- modules that come --- */
+
+/* Two processes with a hook that has sites in the module. */
+FIXTURE(coming)
+{
+	struct kview_bpf *skel;
+	struct target targets[2];
+	int fd;
+	int control;
+};
+
+FIXTURE_VARIANT(coming)
+{
+	struct hook hook;
+	/* for everybody, too */
+	bool in_company;
+};
+
+/* clang-format off */
+
+FIXTURE_VARIANT_ADD(coming, raw) {
+	.hook = { RAW, "mmap_lock_start_locking" },
+};
+
+FIXTURE_VARIANT_ADD(coming, raw_in_company) {
+	.hook = { RAW, "mmap_lock_start_locking" },
+	.in_company = true,
+};
+
+FIXTURE_VARIANT_ADD(coming, classic) {
+	.hook = { CLASSIC, "mmap_lock:mmap_lock_released" },
+};
+
+/* clang-format on */
+
+/*
+ * Let fail only what that function of the kernel and those that it calls allocate:
+ * jump labels and static calls warn if they have no memory for a module.
+ */
+static bool fail_below(const char *function)
+{
+	static const char *const attributes[] = { DEBUGFS "failslab/",
+						  PAGE_ALLOC };
+	__u64 start = 0, end = ULONG_MAX;
+	char path[96], text[24];
+
+	if (function) {
+		start = address_of(function);
+		end = start + size_of(start);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
+		snprintf(path, sizeof(path), "%srequire-start", attributes[i]);
+		snprintf(text, sizeof(text), "0x%llx", start);
+		if ((function && !start) || !write_file(path, text))
+			return false;
+		snprintf(path, sizeof(path), "%srequire-end", attributes[i]);
+		snprintf(text, sizeof(text), "0x%llx", end);
+		if (!write_file(path, text))
+			return false;
+	}
+	return true;
+}
+
+FIXTURE_SETUP(coming)
+{
+	const char *reason = no_faults();
+	__u32 pid;
+
+	if (!reason && access(PAGE_ALLOC "require-start", W_OK))
+		reason = "the kernel has no fault injection by function";
+	if (reason)
+		SKIP(return, "%s", reason);
+	unload_module();
+	self->skel = load();
+	ASSERT_NE(NULL, self->skel);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_TRUE(start_target(&self->targets[i]));
+		settle(&self->targets[i]);
+	}
+	set_slot(self->skel, 0, 0, false);
+	self->fd = view(self->skel, &variant->hook, 0, self->targets[0].pid);
+	ASSERT_LE(0, self->fd);
+	pid = self->targets[1].pid;
+	ASSERT_EQ(0, link_targets(self->fd, BPF_LINK_TARGETS_ADD, &pid, 1, 0));
+	self->control = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->control);
+}
+
+FIXTURE_TEARDOWN(coming)
+{
+	fail_below(NULL);
+	close(self->control);
+	close(self->fd);
+	for (int i = 0; i < 2; i++)
+		kill_target(&self->targets[i]);
+	kview_bpf__destroy(self->skel);
+	for (int i = 0; i < 100 && unload_module() == -EWOULDBLOCK; i++)
+		usleep(100000);
+}
+
+static int pages_of_link(int fd)
+{
+	struct bpf_link_info info = {};
+
+	return link_info(fd, &info) ? -1 : (int)info.kview.nr_pages;
+}
+
+/* How many events each of the processes has when the module works for it. */
+static void steps_count(struct __test_metadata *_metadata,
+			FIXTURE_DATA(coming) * self,
+			const FIXTURE_VARIANT(coming) * variant)
+{
+	struct slot *slots = self->skel->bss->slots;
+
+	for (int i = 0; i < 2; i++) {
+		struct bpf_link *link = NULL;
+		pid_t pid = self->targets[i].pid;
+
+		set_slot(self->skel, 0, pid, false);
+		set_slot(self->skel, 1, pid, true);
+		if (variant->in_company) {
+			link = stock(self->skel, &variant->hook, 1);
+			ASSERT_NE(NULL, link);
+		}
+		ASSERT_TRUE(tell_and_wait(&self->targets[i], OP_STEP, 10));
+		bpf_link__destroy(link);
+		EXPECT_LE(10, slots[0].count);
+		if (variant->in_company)
+			EXPECT_EQ(slots[1].count, slots[0].count);
+		EXPECT_EQ(0, slots[0].foreign);
+	}
+}
+
+/* A module whose sites views cannot follow is not loaded; one that is has them. */
+TEST_F_TIMEOUT(coming, all_sites_or_no_module, TIMEOUT)
+{
+	struct slot *slots = self->skel->bss->slots;
+	int nth, refused = 0, pages;
+
+	/* The first one makes the tables of the module area, which stay. */
+	ASSERT_EQ(0, load_module());
+	steps_count(_metadata, self, variant);
+	ASSERT_EQ(0, unload_module());
+	pages = pages_of_link(self->fd);
+	ASSERT_LT(0, pages);
+	ASSERT_TRUE(fail_below("kview_module_notify"));
+	for (nth = 1; nth < MOST_ALLOCATIONS; nth++) {
+		bool done;
+		int ret;
+
+		fail_nth(self->control, nth);
+		ret = load_module();
+		done = not_failed_yet(self->control);
+		fail_nth(self->control, 0);
+		if (ret) {
+			EXPECT_EQ(-ENOMEM, ret)
+			{
+				TH_LOG("allocation %d", nth);
+			}
+			EXPECT_EQ(-ENOENT, unload_module());
+			refused++;
+			/* The kernel's own sites are as they were. */
+			for (int i = 0; i < 2; i++) {
+				set_slot(self->skel, 0, self->targets[i].pid,
+					 false);
+				ASSERT_TRUE(tell_and_wait(&self->targets[i],
+							  OP_MMAP, 2));
+				EXPECT_LT(0, slots[0].count);
+				EXPECT_EQ(0, slots[0].foreign);
+			}
+		} else {
+			steps_count(_metadata, self, variant);
+			EXPECT_EQ(0, unload_module());
+		}
+		EXPECT_EQ(pages, pages_of_link(self->fd))
+		{
+			TH_LOG("allocation %d: %d", nth, ret);
+		}
+		if (!ret && done)
+			break;
+	}
+	TH_LOG("%d allocations, %d times not loaded", nth, refused);
+	EXPECT_LT(4, nth);
+	EXPECT_LT(2, refused);
+	EXPECT_GT(MOST_ALLOCATIONS, nth);
+	ASSERT_EQ(0, load_module());
+	steps_count(_metadata, self, variant);
+	EXPECT_EQ(0, unload_module());
+}
+
 /* --- targets that are added --- */
 
 TEST_F_TIMEOUT(fault, added_target, TIMEOUT)
