@@ -32,6 +32,8 @@
 
 #define MAX_EXISTING 1000
 #define MAX_RUNS 1000
+/* Existing targets that are there before memory is measured. */
+#define PRIMING 10
 #define EVENT "sys_enter_read"
 #define FUNCTION "__x64_sys_read"
 #define PAGE_SIZE 4096
@@ -105,34 +107,45 @@ static void print_times(uint64_t *times)
 	       times[options.runs - 1]);
 }
 
-/* Bytes; what CPUs keep for themselves is given back before. */
-static uint64_t free_memory(void)
+static uint64_t read_free_pages(void)
 {
-	unsigned long pages, before = 0;
+	unsigned long pages = 0;
 	char line[100];
 	FILE *file;
 	int fd;
 
-	/* Two equal ones in a row: what is freed after a grace period is free. */
-	for (int i = 0; i < 50; i++) {
-		fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
-		if (fd < 0 || write(fd, "1", 1) != 1)
-			err(1, "/proc/sys/vm/compact_memory");
-		close(fd);
-		file = fopen("/proc/vmstat", "re");
-		if (!file)
-			err(1, "/proc/vmstat");
-		pages = 0;
-		while (fgets(line, sizeof(line), file))
-			if (sscanf(line, "nr_free_pages %lu", &pages) == 1)
-				break;
-		fclose(file);
-		if (pages == before)
+	/* What CPUs keep for themselves is given back. */
+	fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		err(1, "/proc/sys/vm/compact_memory");
+	close(fd);
+	file = fopen("/proc/vmstat", "re");
+	if (!file)
+		err(1, "/proc/vmstat");
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "nr_free_pages %lu", &pages) == 1)
 			break;
+	fclose(file);
+	return pages;
+}
+
+/* Bytes, as soon as they have been the same, or nearly, for a second: what is freed
+ * after a while, such as a grace period, is free then.
+ */
+static uint64_t free_memory(void)
+{
+	const unsigned int few = 4, long_enough = 10;
+	uint64_t pages = read_free_pages(), before;
+
+	for (unsigned int same = 0, i = 0; same < long_enough && i < 200; i++) {
 		before = pages;
 		usleep(100000);
+		pages = read_free_pages();
+		same = pages <= before + few && before <= pages + few ?
+			       same + 1 :
+			       0;
 	}
-	return (uint64_t)pages * PAGE_SIZE;
+	return pages * PAGE_SIZE;
 }
 
 /* Pages of the targets' views, and those of them that other views have, too. */
@@ -224,8 +237,8 @@ static const struct argp argp = {
 	       "Prints, separated by tabs: filter, program, hooks, existing targets, "
 	       "median and greatest time that passes during an attach, and that the caller "
 	       "runs, the same of a detach, all in nanoseconds; private pages of the view, "
-	       "those that other views share, pages and 2 MB regions of kernel text with hooks, and by how many bytes an "
-	       "existing target has made the free memory less.",
+	       "those that other views share, pages and 2 MB regions of kernel text with hooks, and by how many bytes each "
+	       "existing target but the first ten has made the free memory less.",
 };
 
 int main(int argc, char **argv)
@@ -263,13 +276,14 @@ int main(int argc, char **argv)
 	/* Once before: what is allocated for the first time, and for good. */
 	bpf_link__destroy(attach_or_die(
 		bpf, &hook, options.filter == FILTER_VIEW ? target : 0));
-	if (options.existing) {
-		usleep(200000);
-		memory = free_memory();
-		for (unsigned int i = 0; i < options.existing; i++)
-			attach_or_die(bpf, &hook, existing[i]);
-		memory -= free_memory();
+	/* What the first ones take is for all: measured are the others. */
+	for (unsigned int i = 0; i < options.existing; i++) {
+		if (i == PRIMING)
+			memory = free_memory();
+		attach_or_die(bpf, &hook, existing[i]);
 	}
+	if (options.existing > PRIMING)
+		memory -= free_memory();
 	for (unsigned int i = 0; i < options.runs; i++) {
 		struct stopwatch watch;
 		struct bpf_link *link;
@@ -302,9 +316,9 @@ int main(int argc, char **argv)
 		       count_pages(hook.funcs, hook.nr_funcs, REGION_SIZE));
 	else
 		printf("\t%u\t%u\t-\t-", pages, shared);
-	if (options.existing)
+	if (options.existing > PRIMING)
 		printf("\t%" PRId64 "\n",
-		       (int64_t)memory / (int64_t)options.existing);
+		       (int64_t)memory / (int64_t)(options.existing - PRIMING));
 	else
 		printf("\t-\n");
 	return 0;

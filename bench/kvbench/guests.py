@@ -47,11 +47,13 @@ class Failed(Exception):
 
 
 def digest_of_file(path):
-    """Of the content; read once in a run."""
-    if path not in _digests:
+    """Of the content; read again only if the file was changed."""
+    status = os.stat(path)
+    key = path, status.st_mtime_ns, status.st_size, status.st_ino
+    if key not in _digests:
         with open(path, "rb") as content:
-            _digests[path] = hashlib.file_digest(content, "sha256").hexdigest()
-    return _digests[path]
+            _digests[key] = hashlib.file_digest(content, "sha256").hexdigest()
+    return _digests[key]
 
 
 class Guest:
@@ -217,7 +219,8 @@ class Store:
             return {}
 
     @staticmethod
-    def _digest(job):
+    def digest(job):
+        """Of all that its output depends on, as it is now."""
         return hashlib.sha256(job.inputs().encode()).hexdigest()
 
     def _path(self, job):
@@ -230,14 +233,14 @@ class Store:
                 digest, _, output = kept.read().partition("\n")
         except FileNotFoundError:
             return False
-        if digest != self._digest(job):
+        if digest != self.digest(job):
             return False
         job.output = output
         return True
 
-    def save(self, job, output, seconds):
+    def save(self, job, digest, output, seconds):
         """Keep it, whole or not at all."""
-        for path, text in ((self._path(job), f"{self._digest(job)}\n{output}"),
+        for path, text in ((self._path(job), f"{digest}\n{output}"),
                            (self.times_file, None)):
             if text is None:
                 # Another run may have added some meanwhile.
@@ -310,13 +313,18 @@ class Queue:
 
     def _thread(self, job, start):
         with tempfile.TemporaryDirectory(prefix="kview-bench-") as directory:
+            digest, output, failure = None, None, None
             try:
+                digest = self.store.digest(job)
                 output = job.run(directory)
-                failure = None
+                if self.store.digest(job) != digest:
+                    raise Failed(f"{job}: a kernel or a program was changed meanwhile: "
+                                 "run it again")
             except Exception as error:  # told to the thread that waits
-                output, failure = None, error
+                failure = error
         with self._changed:
-            self._ended.append((job, output, failure, time.monotonic() - start))
+            self._ended.append((job, digest, output, failure,
+                                time.monotonic() - start))
             self._changed.notify()
 
     def run(self, jobs, finished):
@@ -342,7 +350,7 @@ class Queue:
                     self.progress.begun(job, done, total, waiting, running)
                     threading.Thread(target=self._thread, args=running[-1],
                                      daemon=True).start()
-                for job, output, failure, seconds in self._wait(
+                for job, digest, output, failure, seconds in self._wait(
                         done, total, waiting, running):
                     running = [entry for entry in running if entry[0] is not job]
                     done += 1
@@ -352,7 +360,7 @@ class Queue:
                         waiting = [other for other in waiting
                                    if other.bench != job.bench]
                     else:
-                        self.store.save(job, output, seconds)
+                        self.store.save(job, digest, output, seconds)
                     if not any(other.bench == job.bench for other in
                                waiting + [entry[0] for entry in running]):
                         finished(job.bench, failed.get(job.bench))

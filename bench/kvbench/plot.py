@@ -13,7 +13,7 @@ OTHERS = ["#000000", "#009e73", "#d55e00", "#0072b2", "#e69f00", "#cc79a7", "#56
 
 HEAD = """\
 set encoding utf8
-set grid ytics lc rgb "#dddddd"
+set grid ytics back lt 1 lw 0.7 lc rgb "#cccccc"
 set border 3
 set tics nomirror
 set key outside right top
@@ -101,7 +101,7 @@ class Bars(Plot):
         self.logy = logy
 
     def commands(self):
-        lines = ["set style fill solid 0.9 noborder", "set boxwidth 1",
+        lines = ["set style fill solid 0.9 border rgb '#555555'", "set boxwidth 1",
                  "set logscale y" if self.logy else "set yrange [0:*]"]
         width = len(self.series) + 1
         ticks = ", ".join(f"{_quote(group)} {number * width + (len(self.series) - 1) / 2}"
@@ -116,10 +116,9 @@ class Bars(Plot):
                 if value is not None:
                     lines.append(f"{group * width + number} {value} {deviation or 0}")
             lines.append("EOD")
-            parts.append(f"$d{number} using 1:2 with boxes "
+            kind = "1:2:3 with boxerrorbars" if any(
+                deviation for _, deviation in values) else "1:2 with boxes"
+            parts.append(f"$d{number} using {kind} "
                          f"lc rgb {_quote(_colour(name, number))} "
                          f"title {_quote(name)} noenhanced")
-            if any(deviation for _, deviation in values):
-                parts.append(f"$d{number} using 1:2:3 with yerrorbars pt 0 lw 1 "
-                             "lc rgb '#555555' notitle")
         return lines + ["plot " + ", ".join(parts)]

@@ -101,7 +101,7 @@ def _machines(results):
     return lines + [
         "", "The kernels have the configuration in `qemu/config/`: `baseline` is the "
         "unpatched one, `pre` has the patch in `kernel-patches/pre-ebpf/`, `kview` the "
-        "series in `kernel-patches/` and `CONFIG_KVIEW`. Guests have one CPU and, if "
+        "series in `kernel-patches/`. Guests have one CPU and, if "
         "nothing else is said, 1 GB of memory.", ""]
 
 

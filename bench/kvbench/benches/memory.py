@@ -41,10 +41,10 @@ def evaluate(done):
         "kprobe.multi on up to 1,000 functions of system calls, files and the network, "
         "as close to each other as there are, or as far apart. Text pages are those in "
         "which these functions begin, regions the 2 MB of text that they are in. And by "
-        "how much 100 or 1,000 such targets make the free memory of the guest less, "
-        "which has in it what is not pages: descriptions of the view, the link and the "
-        "hooks, and what is left over of the 2 MB that text copies are taken from. Copies "
-        "of text with the same hooks are shared by all targets.",
+        "how much each of 100 or 1,000 such targets, but the first ten, makes the free "
+        "memory of the guest less, which has in it what is not pages: descriptions of the "
+        "view, the link and the hooks. Copies of text with the same hooks are shared by "
+        "all targets.",
         "A hook costs its page of text if no other hook of this target is in it, and its "
         "2 MB region one page table; what else there is is the same for each target.")
     job = done[0]
