@@ -47,6 +47,8 @@ static struct {
 	unsigned int hooks;
 	bool spread;
 	bool close;
+	bool toggle;
+	bool one_link;
 } options = { .filter = FILTER_VIEW,
 	      .program = PROGRAM_COUNT,
 	      .runs = 20,
@@ -161,6 +163,43 @@ static void count_private(const struct bpf_link *link, unsigned int *pages,
 	*shared = info.kview.nr_shared;
 }
 
+/*
+ * Two keys, with sites all over the scheduler and wherever BPF programs are run, by
+ * what everybody has to switch them.
+ */
+static void toggle_keys(bool on)
+{
+	static const char *const names[] = {
+		"/proc/sys/kernel/sched_schedstats",
+		"/proc/sys/kernel/bpf_stats_enabled",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		int fd = open(names[i], O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0 || write(fd, on ? "1" : "0", 1) != 1)
+			err(1, "%s", names[i]);
+		close(fd);
+	}
+}
+
+/* Median of what the caller runs for it. */
+static uint64_t measure_toggle(void)
+{
+	static uint64_t times[2 * MAX_RUNS];
+
+	for (unsigned int i = 0; i < 2 * options.runs; i++) {
+		struct stopwatch watch;
+
+		start_watch(&watch);
+		toggle_keys(i % 2 == 0);
+		stop_watch(&watch);
+		times[i] = watch.ran;
+	}
+	qsort(times, 2 * options.runs, sizeof(*times), compare);
+	return times[options.runs];
+}
+
 static struct bpf_link *attach_or_die(struct bpf_program *bpf,
 				      const struct hook *hook, pid_t pid)
 {
@@ -171,6 +210,21 @@ static struct bpf_link *attach_or_die(struct bpf_program *bpf,
 	if (!link)
 		err(1, "attach %s", program_names[options.program]);
 	return link;
+}
+
+/* Symbols are looked up once then. */
+static void attach_to_all(struct bpf_program *bpf, const struct hook *hook,
+			  const pid_t *pids)
+{
+	static __u32 others[MAX_EXISTING];
+	struct bpf_link *link = attach_or_die(bpf, hook, pids[0]);
+
+	for (unsigned int i = 1; i < options.existing; i++)
+		others[i - 1] = pids[i];
+	if (options.existing > 1 &&
+	    bpf_link_update_targets(bpf_link__fd(link), BPF_LINK_TARGETS_ADD,
+				    others, options.existing - 1, NULL))
+		err(1, "add targets");
 }
 
 static const struct argp_option argp_options[] = {
@@ -187,6 +241,10 @@ static const struct argp_option argp_options[] = {
 	{ "spread", 's', NULL, 0, "of these the ones farthest from each other",
 	  0 },
 	{ "close", 'c', NULL, 0, "of these the ones closest to each other", 0 },
+	{ "toggle", 't', NULL, 0,
+	  "also switch static keys for everybody, beside all the others", 0 },
+	{ "one-link", 'o', NULL, 0,
+	  "the existing ones are targets of one link, and not of one each", 0 },
 	{}
 };
 
@@ -222,6 +280,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'c':
 		options.close = true;
 		break;
+	case 't':
+		options.toggle = true;
+		break;
+	case 'o':
+		options.one_link = true;
+		break;
 	case ARGP_KEY_ARG:
 		errx(2, "unexpected argument '%s'", arg);
 	default:
@@ -238,7 +302,9 @@ static const struct argp argp = {
 	       "median and greatest time that passes during an attach, and that the caller "
 	       "runs, the same of a detach, all in nanoseconds; private pages of the view, "
 	       "those that other views share, pages and 2 MB regions of kernel text with hooks, and by how many bytes each "
-	       "existing target but the first ten has made the free memory less.",
+	       "existing target but the first ten has made the free memory less; with "
+	       "--toggle, the median time that switching two static keys on or off takes the "
+	       "caller.",
 };
 
 int main(int argc, char **argv)
@@ -277,12 +343,15 @@ int main(int argc, char **argv)
 	bpf_link__destroy(attach_or_die(
 		bpf, &hook, options.filter == FILTER_VIEW ? target : 0));
 	/* What the first ones take is for all: measured are the others. */
-	for (unsigned int i = 0; i < options.existing; i++) {
+	if (options.one_link && options.existing)
+		attach_to_all(bpf, &hook, existing);
+	for (unsigned int i = 0; i < options.existing && !options.one_link;
+	     i++) {
 		if (i == PRIMING)
 			memory = free_memory();
 		attach_or_die(bpf, &hook, existing[i]);
 	}
-	if (options.existing > PRIMING)
+	if (options.existing > PRIMING && !options.one_link)
 		memory -= free_memory();
 	for (unsigned int i = 0; i < options.runs; i++) {
 		struct stopwatch watch;
@@ -316,9 +385,13 @@ int main(int argc, char **argv)
 		       count_pages(hook.funcs, hook.nr_funcs, REGION_SIZE));
 	else
 		printf("\t%u\t%u\t-\t-", pages, shared);
-	if (options.existing > PRIMING)
-		printf("\t%" PRId64 "\n",
+	if (options.existing > PRIMING && !options.one_link)
+		printf("\t%" PRId64,
 		       (int64_t)memory / (int64_t)(options.existing - PRIMING));
+	else
+		printf("\t-");
+	if (options.toggle)
+		printf("\t%" PRIu64 "\n", measure_toggle());
 	else
 		printf("\t-\n");
 	return 0;

@@ -9,7 +9,7 @@ from . import paths
 REPORT = os.path.join(paths.BENCH, "REPORT.md")
 
 # In this order, if they are there.
-ORDER = ("fig3", "fig4", "memcached", "tools", "switch", "life", "attach", "memory",
+ORDER = ("fig3", "fig4", "memcached", "tools", "switch", "life", "attach", "memory", "scale",
          "idle")
 
 HEAD = """\

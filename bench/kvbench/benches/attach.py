@@ -18,7 +18,7 @@ RUNS = "--runs 10"
 # What kview-attach-bench prints.
 COLUMNS = ("attach", "attach_most", "attach_ran", "attach_ran_most", "detach",
            "detach_most", "detach_ran", "detach_ran_most", "pages", "shared", "text_pages",
-           "regions", "bytes")
+           "regions", "bytes", "toggle")
 
 
 def measured(job, tag):
