@@ -7,7 +7,7 @@
  * for it.
  *
  * In debugfs, kview_testmod/: written to one of the files, a number says how
- * often to do it.
+ * often to do it. To "leak" memory is for those who test that leaks are found.
  */
 #include <linux/debugfs.h>
 #include <linux/error-injection.h>
@@ -158,6 +158,19 @@ static ssize_t call_write(struct file *file, const char __user *from,
 	return ret ?: len;
 }
 
+static ssize_t leak_write(struct file *file, const char __user *from,
+			  size_t len, loff_t *pos)
+{
+	int i, n, ret;
+
+	ret = kstrtoint_from_user(from, len, 10, &n);
+	for (i = 0; i < n && !ret; i++) {
+		if (!kmalloc(100, GFP_KERNEL))
+			ret = -ENOMEM;
+	}
+	return ret ?: len;
+}
+
 static const struct file_operations use_mm_fops = {
 	.owner = THIS_MODULE,
 	.write = use_mm_write,
@@ -173,12 +186,18 @@ static const struct file_operations call_fops = {
 	.write = call_write,
 };
 
+static const struct file_operations leak_fops = {
+	.owner = THIS_MODULE,
+	.write = leak_write,
+};
+
 static int __init kview_testmod_init(void)
 {
 	dir = debugfs_create_dir("kview_testmod", NULL);
 	debugfs_create_file("use_mm", 0200, dir, NULL, &use_mm_fops);
 	debugfs_create_file("call", 0200, dir, NULL, &call_fops);
 	debugfs_create_file("step", 0200, dir, NULL, &step_fops);
+	debugfs_create_file("leak", 0200, dir, NULL, &leak_fops);
 	static_branch_enable(&on);
 	return 0;
 }
