@@ -260,6 +260,147 @@ TEST_F_TIMEOUT(function, others_come_and_go, TIMEOUT)
 	close(fd);
 }
 
+/* --- modules in the same 2 MB, for which the view has a table of its own --- */
+
+#define MODULES_START 0xffffffffc0000000
+#define MODULES_END 0xffffffffff000000
+#define PAGE_TABLES "/sys/kernel/debug/page_tables/"
+
+/*
+ * What a dump of page tables has in the module area: the same sum for the same
+ * pages with the same rights, whatever the sizes of the entries. 0: no dump.
+ */
+static __u64 module_area(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	__u64 start, end, sum = 0;
+	char line[256], *rest;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		bool writable, executable;
+
+		if (sscanf(line, "%llx-%llx", &start, &end) != 2)
+			continue;
+		rest = strchr(line, ' ');
+		if (start < MODULES_START || end > MODULES_END || !rest)
+			continue;
+		writable = strstr(rest, " RW ");
+		executable = !strstr(rest, " NX ");
+		if (!writable && !strstr(rest, " ro "))
+			continue;
+		for (; start < end; start += 4096) {
+			__u64 page = start + 2 * writable + executable;
+
+			page *= 0x9e3779b97f4a7c15;
+			sum += page ^ page >> 32;
+		}
+	}
+	if (file)
+		fclose(file);
+	return sum;
+}
+
+/* Has this process, which is a target, there what everybody has? */
+static bool same_module_area(void)
+{
+	/* What others have freed may go meanwhile. */
+	for (int i = 0; i < 20; i++) {
+		__u64 all = module_area(PAGE_TABLES "kernel");
+		__u64 own = module_area(PAGE_TABLES "current_kernel");
+
+		if (all && all == own)
+			return true;
+		usleep(20000);
+	}
+	return false;
+}
+
+/* Which 2 MB a module's text is in, or 0. */
+static __u64 region_of(const char *module)
+{
+	FILE *file = fopen("/proc/modules", "r");
+	char line[256], name[64];
+	__u64 addr = 0;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%63s %*u %*u %*s %*s %llx", name, &addr) ==
+			    2 &&
+		    !strcmp(name, module))
+			break;
+		addr = 0;
+	}
+	if (file)
+		fclose(file);
+	return addr >> 21;
+}
+
+FIXTURE(region)
+{
+	struct func_bpf *skel;
+};
+
+FIXTURE_SETUP(region)
+{
+	const char *const orders[][2] = { { MODULE, OTHER_MODULE },
+					  { OTHER_MODULE, MODULE } };
+	const char *reason = why_not();
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	for (int i = 0; i < 2; i++) {
+		for (int j = 0; j < 2; j++)
+			ASSERT_EQ(0, load_named_module(orders[i][j]));
+		ASSERT_NE(0, region_of(MODULE));
+		if (region_of(MODULE) == region_of(OTHER_MODULE))
+			break;
+		/* A border is between them. */
+		for (int j = 0; j < 2; j++)
+			ASSERT_EQ(0, unload_named_module(orders[i][j]));
+	}
+	ASSERT_EQ(region_of(MODULE), region_of(OTHER_MODULE));
+	/* Programs come behind both. */
+	self->skel = load_programs(FUNCTION, true, false);
+	ASSERT_NE(NULL, self->skel);
+	ASSERT_EQ(0, unload_named_module(OTHER_MODULE));
+	set_func_slot(self->skel, VIEW, getpid(), false);
+}
+
+FIXTURE_TEARDOWN(region)
+{
+	func_bpf__destroy(self->skel);
+	unload_named_module(OTHER_MODULE);
+	for (int i = 0; i < 100 && unload_module(); i++)
+		usleep(100000);
+}
+
+/*
+ * A hook in a module, and another module that comes and goes next to it, where it
+ * has been before.
+ */
+TEST_F_TIMEOUT(region, shared_with_another_module, TIMEOUT)
+{
+	struct slot *slots = self->skel->bss->slots;
+	__u64 expected = 0;
+	int fd;
+
+	fd = view_func(self->skel, KPROBE, FUNCTION, VIEW, getpid());
+	ASSERT_LE(0, fd);
+	EXPECT_TRUE(same_module_area());
+	for (int i = 0; i < 5; i++) {
+		ASSERT_EQ(0, load_named_module(OTHER_MODULE));
+		ASSERT_EQ(region_of(MODULE), region_of(OTHER_MODULE));
+		EXPECT_TRUE(same_module_area());
+		EXPECT_TRUE(write_file(OTHER_MODULE_DIR "call", "10"));
+		EXPECT_EQ(1, module_calls(7));
+		expected += 7;
+		ASSERT_EQ(0, unload_named_module(OTHER_MODULE));
+		EXPECT_TRUE(same_module_area());
+	}
+	EXPECT_EQ(expected, slots[VIEW].count);
+	EXPECT_EQ(0, slots[VIEW].foreign);
+	close(fd);
+}
+
 /* --- a call across two pages, and kprobes at instructions --- */
 
 FIXTURE(code)
