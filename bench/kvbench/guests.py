@@ -22,6 +22,8 @@ from . import paths
 # Functions for the scripts of guests. Each line of output begins with a tag.
 PRELUDE = r"""
 set -e
+# How many page tables a fork copies depends on where things are.
+echo 0 >/proc/sys/kernel/randomize_va_space
 tagged() { tag=$1; shift; "$@" >/tmp/tagged || exit 1; sed "s:^:$tag	:" /tmp/tagged; }
 bench() { tag=$1; shift; tagged "$tag" kview-syscall-bench "$@"; }
 hold() {

@@ -68,20 +68,25 @@ def evaluate(done):
         "attach, memcached in both kernels in the bench memcached.",
         "Instructions, usual cost; of the life of processes the median, as it varies by "
         "some instructions with where memory comes from. There the patches add checks "
-        "behind static branches, each one no-op while there is no view.")
+        "behind static branches, each one no-op while there is no view. Many kprobes "
+        "cost the one kernel some instructions more or less than the other, as each is "
+        "looked up in a hash table by its address.")
     by_name = {job.name: job for job in done}
     columns = [("what", "what"), ("program", "attached for everybody"),
                ("baseline", "unpatched"), ("kview", "patched"), ("more", "difference"),
                ("percent", "%")]
     table = result.table("calls", "Cost in instructions", columns)
 
-    def add(what, program, tag, key, exact):
+    def add(what, program, tag, key, exact, checked=True):
         costs = [costs_of(by_name[kernel], tag)[key] for kernel in KERNELS]
         values = [cost.usual if exact else round(cost.median) for cost in costs]
         table.add(what, program, *values, values[1] - values[0],
                   percent(values[1] - values[0], values[0]))
-        if exact:
+        if exact and checked:
             result.equal(f"{what}, {program}: as in the unpatched kernel", *values)
+        else:
+            result.check(f"{what}, {program}: within 1 % of the unpatched kernel",
+                         abs(values[1] - values[0]) <= 0.01 * values[0], values)
 
     for call in EXACT:
         add(WHAT[call], "nothing", "calls", ("none", call, "untraced"), True)
@@ -94,8 +99,10 @@ def evaluate(done):
             ("post", "read", "untraced"), True)
     for hooks in HOOKS:
         for program in ("kprobe", "fentry"):
+            # The kernel finds kprobes by a hash of addresses, which are others in the
+            # other kernel: so are the lengths of its chains.
             add(WHAT["tcp"], f"{hooks} {program}", f"{program}.{hooks}",
-                ("post", "tcp", "untraced"), True)
+                ("post", "tcp", "untraced"), True, program != "kprobe")
 
     sizes = result.table("sizes", "Memory and boot", [
         ("what", "what"), ("unit", "unit"), ("baseline", "unpatched"),
