@@ -306,7 +306,7 @@ static pid_t short_lived(int round, bool exec)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	zero_fd = open("/dev/zero", O_RDONLY);
 	/* From nothing to what several attaches take. */
-	reads(round % 10 * (round % 7) * 1000);
+	reads(round % 10 * (round % 7) * 250);
 	if (exec)
 		execl("/proc/self/exe", "short", "--target", "-1",
 		      (char *)NULL);

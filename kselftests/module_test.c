@@ -334,30 +334,52 @@ static __u64 region_of(const char *module)
 	return addr >> 21;
 }
 
+#define FILLERS 16
+
 FIXTURE(region)
 {
 	struct func_bpf *skel;
+	struct func_bpf *filler;
+	struct bpf_link *fillers[FILLERS];
 };
 
-FIXTURE_SETUP(region)
+/*
+ * Load both so that they are in the same 2 MB. If a border is between them in either
+ * order, what is free in front of it takes one of them but not both: fill it up with
+ * what ftrace has for each of its users.
+ */
+static bool load_both(struct func_bpf *filler, struct bpf_link **fillers)
 {
 	const char *const orders[][2] = { { MODULE, OTHER_MODULE },
 					  { OTHER_MODULE, MODULE } };
+
+	for (int i = 0; i < FILLERS; i++) {
+		for (int j = 0; j < 2; j++) {
+			if (load_named_module(orders[i % 2][j]))
+				return false;
+		}
+		if (region_of(MODULE) == region_of(OTHER_MODULE))
+			return region_of(MODULE);
+		for (int j = 0; j < 2; j++) {
+			if (unload_named_module(orders[i % 2][j]))
+				return false;
+		}
+		fillers[i] = stock_func(filler, MULTI, "__x64_sys_getppid", 0);
+		if (!fillers[i])
+			return false;
+	}
+	return false;
+}
+
+FIXTURE_SETUP(region)
+{
 	const char *reason = why_not();
 
 	if (reason)
 		SKIP(return, "%s", reason);
-	for (int i = 0; i < 2; i++) {
-		for (int j = 0; j < 2; j++)
-			ASSERT_EQ(0, load_named_module(orders[i][j]));
-		ASSERT_NE(0, region_of(MODULE));
-		if (region_of(MODULE) == region_of(OTHER_MODULE))
-			break;
-		/* A border is between them. */
-		for (int j = 0; j < 2; j++)
-			ASSERT_EQ(0, unload_named_module(orders[i][j]));
-	}
-	ASSERT_EQ(region_of(MODULE), region_of(OTHER_MODULE));
+	self->filler = load_programs(NULL, false, false);
+	ASSERT_NE(NULL, self->filler);
+	ASSERT_TRUE(load_both(self->filler, self->fillers));
 	/* Programs come behind both. */
 	self->skel = load_programs(FUNCTION, true, false);
 	ASSERT_NE(NULL, self->skel);
@@ -368,6 +390,9 @@ FIXTURE_SETUP(region)
 FIXTURE_TEARDOWN(region)
 {
 	func_bpf__destroy(self->skel);
+	for (int i = 0; i < FILLERS; i++)
+		bpf_link__destroy(self->fillers[i]);
+	func_bpf__destroy(self->filler);
 	unload_named_module(OTHER_MODULE);
 	for (int i = 0; i < 100 && unload_module(); i++)
 		usleep(100000);
