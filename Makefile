@@ -41,6 +41,9 @@ test: kernels tools ## run all tests in QEMU, and a few in Bochs
 test-bochs: kernels tools ## run tests in Bochs, and see them fail without protections
 	@scripts/test --emulator bochs
 
+test-foreign: kernels tools ## run the kernel's own selftests as targets, and bpftrace beside
+	@scripts/test-foreign
+
 test-debug: kernel-debug tools ## run the tests in the debug kernel
 	@scripts/test --debug
 
@@ -76,4 +79,4 @@ clean: ## remove what was built, but not the kernel source trees
 distclean: ## remove build/ altogether, unless it holds unexported work
 	@scripts/clean --all
 
-.PHONY: help setup kernels kernel-debug tools demo bench test test-bochs test-debug oracle storm each-patch install uninstall lint clean distclean
+.PHONY: help setup kernels kernel-debug tools demo bench test test-bochs test-foreign test-debug oracle storm each-patch install uninstall lint clean distclean

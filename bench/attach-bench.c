@@ -339,6 +339,8 @@ int main(int argc, char **argv)
 	target = start_sleeper();
 	for (unsigned int i = 0; i < options.existing; i++)
 		existing[i] = start_sleeper();
+	/* They have begun to sleep, and what ended before is freed. */
+	usleep(500000);
 	/* Once before: what is allocated for the first time, and for good. */
 	bpf_link__destroy(attach_or_die(
 		bpf, &hook, options.filter == FILTER_VIEW ? target : 0));
@@ -351,8 +353,10 @@ int main(int argc, char **argv)
 			memory = free_memory();
 		attach_or_die(bpf, &hook, existing[i]);
 	}
-	if (options.existing > PRIMING && !options.one_link)
+	if (options.existing > PRIMING && !options.one_link) {
+		usleep(500000);
 		memory -= free_memory();
+	}
 	for (unsigned int i = 0; i < options.runs; i++) {
 		struct stopwatch watch;
 		struct bpf_link *link;

@@ -66,9 +66,10 @@ def evaluate(done):
         "attached; then programs for everybody, one of each family, many on a hook and "
         "many hooks. Attach and detach for everybody in both kernels are in the bench "
         "attach, memcached in both kernels in the bench memcached.",
-        "Instructions, usual cost; of the life of processes the median, as it varies by "
-        "some instructions with where memory comes from. There the patches add checks "
-        "behind static branches, each one no-op while there is no view. Many kprobes "
+        "Instructions, usual cost; of fork and exec the median, as they vary by some "
+        "instructions with where memory comes from. (The median of a thread's life says "
+        "whether its end is more often waited for than not.) There the patches add "
+        "checks behind static branches, each one no-op while there is no view. kprobes "
         "cost the one kernel some instructions more or less than the other, as each is "
         "looked up in a hash table by its address.")
     by_name = {job.name: job for job in done}
@@ -91,7 +92,8 @@ def evaluate(done):
     for call in EXACT:
         add(WHAT[call], "nothing", "calls", ("none", call, "untraced"), True)
     for call in LIFE:
-        add(WHAT[call], "nothing", "life", ("none", call, "untraced"), False)
+        add(WHAT[call], "nothing", "life", ("none", call, "untraced"), call == "thread",
+            False)
     for program in PROGRAMS:
         add(WHAT["read"], program, f"{program}.1", ("post", "read", "untraced"), True)
     for copies in COPIES:
