@@ -47,8 +47,8 @@ def _cell(value):
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) < 100 and value != round(value) else \
-            f"{value:,.1f}"
+        return f"{value:,.1f}" if abs(value) >= 100 or value == round(value, 1) else \
+            f"{value:,.2f}"
     if isinstance(value, int):
         return f"{value:,}"
     return str(value).replace("|", "\\|")

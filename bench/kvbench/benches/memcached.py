@@ -21,6 +21,9 @@ SCALE = int(os.environ.get("KVIEW_MEMCACHED_SCALE", "2000"))
 CONNECTIONS = 1000
 OPERATIONS = max((PAPER_GETS + PAPER_SETS) // SCALE // CONNECTIONS, 1) * CONNECTIONS
 RUNS = 5
+# The usual cost of a get is now and then one instruction more, in all kernels: the
+# least of so many measurements counts.
+GETS = 3
 # The paper's throughput in operations a second, and the loss in percent.
 PAPER = {"baseline": (573939, None), "post": (515618.2, 10.2), "in": (558363.8, 2.7),
          "pre": (565356.2, 1.5)}
@@ -96,12 +99,14 @@ def one_guest(filters):
         script += f"once {name} load 127.0.0.1\n" * RUNS
         get = "kview-memcached-bench $server 11211 500\n"
         if name == "none":
-            script += f"tagged get.none {get}"
+            script += f"tagged get.none {get}" * GETS
         else:
             # The same server without and with: another has other hash chains.
             script += f"release\ntagged hold.{name} cat /tmp/hold\n"
-            script += f"tagged before.{name} {get}hold --filter {name} read sendmsg\n"
-            script += f"tagged get.{name} {get}release\ntagged after.{name} {get}"
+            script += f"tagged before.{name} {get}" * GETS
+            script += f"hold --filter {name} read sendmsg\n"
+            script += f"tagged get.{name} {get}" * GETS + "release\n"
+            script += f"tagged after.{name} {get}" * GETS
         script += "kill $server && wait $server || :\n"
     return script
 
@@ -205,7 +210,8 @@ def add_loopback(result, done):
         runs = by_kernel[kernel]
         check_runs(result, f"{kernel} kernel, loopback", [job], runs)
         for name in filters:
-            usual = {tag: int(job.rows(f"{tag}.{name}")[0][2]) for tag in
+            usual = {tag: min(int(row[2]) for row in job.rows(f"{tag}.{name}"))
+                     for tag in
                      (("get",) if name == "none" else ("before", "get", "after"))}
             more = usual["get"] - usual.get("before", usual["get"])
             gets[name] = more
