@@ -101,8 +101,9 @@ def make_disc(opts, directory):
     os.mkdir(contents)
     # Bochs says that the processor has hyperthreads, and 0 of them, which is worth
     # a warning.
-    append = ["console=ttyS0,115200", "panic=0", "oops=panic", "random.trust_cpu=on",
-              "watchdog_thresh=60", "clearcpuid=ht", *opts["append"]]
+    append = ["console=ttyS0,115200", "earlycon=uart8250,io,0x3f8,115200", "panic=0",
+              "oops=panic", "random.trust_cpu=on", "watchdog_thresh=60",
+              "clearcpuid=ht", *opts["append"]]
     with open(os.path.join(contents, "isolinux.cfg"), "w", encoding="utf-8") as out:
         out.write("DEFAULT guest\nPROMPT 0\nLABEL guest\n  KERNEL /bzImage\n"
                   f"  INITRD /initrd\n  APPEND {' '.join(append)}\n")
