@@ -1441,6 +1441,116 @@ TEST_F_TIMEOUT(life, add_and_del, TIMEOUT)
 	close(fd);
 }
 
+static long nr_shared(int fd)
+{
+	struct bpf_link_info info = {};
+
+	return link_info(fd, &info) ? -1 : info.kview.nr_shared;
+}
+
+/*
+ * Targets of the same programs share the copy of the text. They do not share
+ * trampolines with programs at the return: what is in flight would go on to these
+ * after a detach.
+ */
+TEST_F_TIMEOUT(life, shared_text, TIMEOUT)
+{
+	struct bpf_program *program = func_program(self->skel, variant->family);
+	struct bpf_program *other = func_oracle(self->skel, variant->family);
+	bool shares = variant->family != FEXIT && variant->family != FMOD_RET;
+	__u32 pids[] = { self->target.pid, self->neighbour.pid };
+	struct target *targets[] = { &self->target, &self->neighbour };
+	__u64 expected = 30 * events_of(variant->family);
+	struct slot *slots = self->skel->bss->slots;
+
+	/* Whichever of two links is the first to go. */
+	for (int first = 0; first < 2; first++) {
+		int fds[2], more;
+		long text;
+
+		for (int i = 0; i < 2; i++) {
+			fds[i] = view_func_program(program, variant->family,
+						   FUNCTION, SECOND_VIEW,
+						   pids[i], 0);
+			ASSERT_LE(0, fds[i]);
+			EXPECT_EQ(i && shares, nr_shared(fds[i]) > 0);
+		}
+		text = nr_shared(fds[0]);
+		EXPECT_EQ(text, nr_shared(fds[1]));
+		slots[SECOND_VIEW].count = 0;
+		for (int i = 0; i < 2; i++) {
+			ASSERT_TRUE(tell_and_wait(targets[i], OP_READ, 30));
+			EXPECT_EQ((i + 1) * expected, slots[SECOND_VIEW].count);
+		}
+
+		/* What is attached to everybody runs in both, too. */
+		for (int i = 0; i < 2; i++) {
+			struct bpf_link *link;
+
+			set_func_slot(self->skel, ORACLE, pids[i], true);
+			link = stock_func(self->skel, variant->family, FUNCTION,
+					  ORACLE);
+			ASSERT_NE(NULL, link);
+			slots[SECOND_VIEW].count = 0;
+			ASSERT_TRUE(tell_and_wait(targets[i], OP_READ, 30));
+			EXPECT_EQ(expected, slots[SECOND_VIEW].count);
+			EXPECT_EQ(expected, slots[ORACLE].count);
+			EXPECT_EQ(text, nr_shared(fds[0]));
+			bpf_link__destroy(link);
+			EXPECT_EQ(text, nr_shared(fds[1]));
+		}
+
+		/* One more program, in one of them. */
+		set_func_slot(self->skel, VIEW, pids[0], false);
+		more = view_func_program(other, variant->family, FUNCTION, VIEW,
+					 pids[0], 0);
+		ASSERT_LE(0, more);
+		if (variant->family == FENTRY)
+			EXPECT_GT(text, nr_shared(fds[1]));
+		slots[SECOND_VIEW].count = 0;
+		for (int i = 0; i < 2; i++) {
+			ASSERT_TRUE(tell_and_wait(targets[i], OP_READ, 30));
+			EXPECT_EQ((i + 1) * expected, slots[SECOND_VIEW].count);
+			EXPECT_EQ(expected, slots[VIEW].count);
+		}
+		EXPECT_EQ(0, slots[VIEW].foreign);
+		close(more);
+		EXPECT_EQ(text, nr_shared(fds[0]));
+		EXPECT_EQ(text, nr_shared(fds[1]));
+
+		close(fds[first]);
+		EXPECT_EQ(0, nr_shared(fds[!first]));
+		slots[SECOND_VIEW].count = 0;
+		for (int i = 0; i < 2; i++) {
+			ASSERT_TRUE(tell_and_wait(targets[i], OP_READ, 30));
+			EXPECT_EQ(i || first ? expected : 0,
+				  slots[SECOND_VIEW].count);
+		}
+		close(fds[!first]);
+	}
+
+	/* Not what has another cookie, of the trampolines that have it in them. */
+	if (variant->family == FENTRY) {
+		int fds[2];
+
+		for (int i = 0; i < 2; i++) {
+			set_func_slot(self->skel, i ? SECOND_VIEW : VIEW,
+				      pids[i], false);
+			fds[i] = view_func(self->skel, FENTRY, FUNCTION,
+					   i ? SECOND_VIEW : VIEW, pids[i]);
+			ASSERT_LE(0, fds[i]);
+			EXPECT_EQ(0, nr_shared(fds[i]));
+		}
+		for (int i = 0; i < 2; i++)
+			ASSERT_TRUE(tell_and_wait(targets[i], OP_READ, 30));
+		EXPECT_EQ(expected, slots[VIEW].count);
+		EXPECT_EQ(expected, slots[SECOND_VIEW].count);
+		EXPECT_EQ(0, slots[VIEW].foreign + slots[SECOND_VIEW].foreign);
+		close(fds[0]);
+		close(fds[1]);
+	}
+}
+
 /* Two processes with the same memory, each a target. */
 TEST_F_TIMEOUT(life, shared_memory, TIMEOUT)
 {

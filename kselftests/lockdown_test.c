@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Lockdown: for one process a hook is refused where it is for everybody, and
+ * only there. The level is that of the kernel's command line, as it cannot be
+ * lowered: lockdown=integrity, lockdown=confidentiality.
+ */
+#include "func_test.h"
+#include <sys/mount.h>
+
+#define SECURITY "/sys/kernel/security"
+
+enum level { NONE, INTEGRITY, CONFIDENTIALITY };
+
+/* -1: the kernel has no lockdown. */
+static int level(void)
+{
+	char line[64] = "";
+	FILE *file = fopen(SECURITY "/lockdown", "r");
+
+	if (!file && !mount("security", SECURITY, "securityfs", 0, NULL))
+		file = fopen(SECURITY "/lockdown", "r");
+	if (!file)
+		return -1;
+	if (!fgets(line, sizeof(line), file))
+		line[0] = 0;
+	fclose(file);
+	return strstr(line, "[confidentiality]") ? CONFIDENTIALITY :
+	       strstr(line, "[integrity]")	 ? INTEGRITY :
+	       strstr(line, "[none]")		 ? NONE :
+						   -1;
+}
+
+FIXTURE(lockdown)
+{
+	int level;
+	struct target target;
+	struct target neighbour;
+};
+
+FIXTURE_SETUP(lockdown)
+{
+	const char *reason = why_not();
+
+	self->level = level();
+	if (self->level < 0)
+		reason = "the kernel has no lockdown";
+	if (reason)
+		SKIP(return, "%s", reason);
+	ASSERT_TRUE(start_target(&self->target));
+	ASSERT_TRUE(start_target(&self->neighbour));
+}
+
+FIXTURE_TEARDOWN(lockdown)
+{
+	kill_target(&self->target);
+	kill_target(&self->neighbour);
+}
+
+/* Functions: kprobes are locked down, at entries and elsewhere; the rest is not. */
+TEST_F_TIMEOUT(lockdown, functions, TIMEOUT)
+{
+	struct func_bpf *skel = load_func("__x64_sys_read");
+
+	ASSERT_NE(NULL, skel);
+	for (enum family family = 0; family < FAMILIES; family++) {
+		bool refused = self->level == CONFIDENTIALITY &&
+			       (family == KPROBE || family == KRETPROBE ||
+				family == INSTRUCTION);
+		struct slot *slots = skel->bss->slots;
+		struct bpf_link *link;
+		int fd, err;
+
+		TH_LOG("%s", family_names[family]);
+		set_func_slot(skel, ORACLE, self->target.pid, true);
+		set_func_slot(skel, VIEW, self->target.pid, false);
+		errno = 0;
+		link = stock_func(skel, family, "__x64_sys_read", ORACLE);
+		err = link ? 0 : -errno;
+		fd = view_func(skel, family, "__x64_sys_read", VIEW,
+			       self->target.pid);
+		EXPECT_EQ(refused ? -EPERM : 0, err);
+		EXPECT_EQ(err, fd < 0 ? fd : 0);
+		ASSERT_TRUE(tell_and_wait(&self->target, OP_READ, 100));
+		ASSERT_TRUE(tell_and_wait(&self->neighbour, OP_READ, 100));
+		EXPECT_EQ(slots[ORACLE].count, slots[VIEW].count);
+		EXPECT_EQ(0, slots[VIEW].foreign);
+		if (!refused)
+			EXPECT_LE(100, slots[VIEW].count);
+		if (fd >= 0)
+			close(fd);
+		bpf_link__destroy(link);
+	}
+	func_bpf__destroy(skel);
+}
+
+/* Tracepoints are not; how to find their numbers may be. */
+TEST_F_TIMEOUT(lockdown, tracepoints, TIMEOUT)
+{
+	static const struct hook hooks[] = {
+		{ RAW, "sys_enter" },
+		{ BTF, "sys_enter" },
+		{ CLASSIC, "syscalls:sys_enter_read" },
+	};
+	struct kview_bpf *skel = load();
+
+	ASSERT_NE(NULL, skel);
+	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
+		struct slot *slot = &skel->bss->slots[0];
+		struct bpf_link *link;
+		int fd;
+
+		TH_LOG("%s", hooks[i].name);
+		set_slot(skel, 0, self->target.pid, false);
+		if (hooks[i].kind != CLASSIC) {
+			link = stock(skel, &hooks[i], 1);
+			EXPECT_NE(NULL, link);
+			bpf_link__destroy(link);
+		}
+		fd = view(skel, &hooks[i], 0, self->target.pid);
+		EXPECT_LE(0, fd);
+		ASSERT_TRUE(tell_and_wait(&self->target, OP_READ, 100));
+		ASSERT_TRUE(tell_and_wait(&self->neighbour, OP_READ, 100));
+		EXPECT_LE(100, slot->count);
+		EXPECT_EQ(0, slot->foreign);
+		if (fd >= 0)
+			close(fd);
+	}
+	kview_bpf__destroy(skel);
+}
