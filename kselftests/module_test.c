@@ -454,13 +454,15 @@ static const enum family crossing_families[] = {
 	KPROBE, KRETPROBE, MULTI, MULTI_RETURN, SESSION,
 };
 
+/* KVIEW_ROUNDS: how often, where all of them would take long. */
 TEST_F_TIMEOUT(code, crossing, TIMEOUT)
 {
+	const char *rounds = getenv("KVIEW_ROUNDS");
 	struct slot *slots = self->skel->bss->slots;
 	__u64 expected = 0, oracle = 0;
 
 	srand(1);
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < (rounds ? atoi(rounds) : 60); i++) {
 		enum family family = crossing_families[rand() % 5];
 		enum family other = crossing_families[rand() % 5];
 		struct bpf_link *link = NULL;
