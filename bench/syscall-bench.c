@@ -824,6 +824,7 @@ int main(int argc, char **argv)
 {
 	struct worker t, u;
 	cpu_set_t set;
+	int cpu = 0;
 	int first;
 
 	if (argc == 4 && !strcmp(argv[1], "--worker"))
@@ -850,8 +851,13 @@ int main(int argc, char **argv)
 	if (options.no_jumps)
 		forbid_jumps();
 
+	/* One CPU: the first that we may use. */
+	if (sched_getaffinity(0, sizeof(set), &set))
+		err(1, "sched_getaffinity");
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
 	CPU_ZERO(&set);
-	CPU_SET(0, &set);
+	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		err(1, "sched_setaffinity");
 	t = start_worker();

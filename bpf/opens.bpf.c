@@ -12,7 +12,13 @@ struct filename {
 
 struct open_flags {
 	int open_flag;
+	int lookup_flags;
 } KERNEL_TYPE;
+
+/* Of include/linux/namei.h: do not wait for what is not in the cache. */
+#define LOOKUP_CACHED 0x200000
+
+#define EAGAIN 11
 
 struct file;
 
@@ -24,6 +30,9 @@ int BPF_PROG(open_end, int dfd, struct filename *pathname,
 	long len;
 
 	if (not_for_us())
+		return 0;
+	/* io_uring's first attempt, which another one follows: no program sees it. */
+	if (op->lookup_flags & LOOKUP_CACHED && (long)file == -EAGAIN)
 		return 0;
 	event = reserve(sizeof(*event));
 	if (!event)

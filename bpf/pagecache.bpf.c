@@ -26,6 +26,11 @@ struct kiocb {
 	__s64 ki_pos;
 } KERNEL_TYPE;
 
+enum vm_fault_reason {
+	VM_FAULT_LOCKED = 1, /* as above */
+};
+
+struct vm_fault;
 struct file;
 struct pipe_inode_info;
 struct iov_iter;
@@ -124,10 +129,15 @@ int BPF_PROG(pages_written, struct address_space *mapping, unsigned long index,
 	return 0;
 }
 
-SEC("raw_tp")
-int pages_faulted(void *ctx)
+/*
+ * It ends with a page, or is repeated as a whole when it has waited for one, or has
+ * failed.
+ */
+SEC("fexit/filemap_fault")
+int BPF_PROG(pages_faulted, struct vm_fault *vmf, unsigned int result)
 {
-	count(PAGES_FAULTED, 1);
+	if (result & bpf_core_enum_value(enum vm_fault_reason, VM_FAULT_LOCKED))
+		count(PAGES_FAULTED, 1);
 	return 0;
 }
 

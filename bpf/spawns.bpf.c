@@ -5,10 +5,22 @@
  */
 #include "tool.bpf.h"
 
+typedef struct {
+	int counter;
+} KERNEL_TYPE atomic_t;
+
+struct signal_struct {
+	atomic_t live; /* threads that have not begun to end */
+	int group_exit_code;
+} KERNEL_TYPE;
+
 struct task_struct {
 	int pid, tgid;
 	int exit_code;
 	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct signal_struct *signal;
+	__u64 start_boottime;
 } KERNEL_TYPE;
 
 struct linux_binprm {
@@ -16,6 +28,19 @@ struct linux_binprm {
 } KERNEL_TYPE;
 
 const volatile bool with_threads;
+
+/* Processes whose end has been told: two last threads can end at the same time. */
+struct ended {
+	__u64 start;
+	__u64 tgid;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct ended);
+	__type(value, __u8);
+} ended SEC(".maps");
 
 static __always_inline struct spawn_event *new_event(__u32 type)
 {
@@ -75,6 +100,23 @@ int spawn_exec(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* Is this the end of the process, and the first to say so? */
+static __always_inline bool process_ends(struct task_struct *task)
+{
+	struct ended key = {};
+	__u8 yes = 1;
+
+	/*
+	 * The leader may have ended long before, by pthread_exit() or by the exec of
+	 * another thread.
+	 */
+	if (BPF_CORE_READ(task, signal, live.counter))
+		return false;
+	key.start = BPF_CORE_READ(task, group_leader, start_boottime);
+	key.tgid = BPF_CORE_READ(task, tgid);
+	return !bpf_map_update_elem(&ended, &key, &yes, BPF_NOEXIST);
+}
+
 SEC("raw_tp")
 int spawn_exit(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -83,13 +125,15 @@ int spawn_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	if (not_for_us())
 		return 0;
-	if (BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid) &&
-	    !with_threads)
+	if (!with_threads && !process_ends(task))
 		return 0;
 	event = new_event(SPAWN_EXIT);
 	if (!event)
 		return 0;
-	event->status = BPF_CORE_READ(task, exit_code);
+	/* Each thread has a status, the process that of the last one or exit_group(). */
+	event->status = with_threads ?
+				BPF_CORE_READ(task, exit_code) :
+				BPF_CORE_READ(task, signal, group_exit_code);
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }

@@ -13,6 +13,8 @@ struct thread_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	struct task_struct *group_leader;
+	char comm[TOOL_COMM_LEN];
 } KERNEL_TYPE;
 
 /* Thousands of processes, or all system calls of all ABIs. */
@@ -20,26 +22,44 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, struct syscall_key);
-	__type(value, __u64);
+	__type(value, struct syscall_count);
 } counts SEC(".maps");
+
+/* Of processes, which may be gone when they are printed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, char[TOOL_COMM_LEN]);
+} names SEC(".maps");
 
 const volatile bool by_process;
 
-static __always_inline void count(const struct syscall_key *key)
+static __always_inline struct syscall_count *find(const struct syscall_key *key)
 {
-	__u64 *n = bpf_map_lookup_elem(&counts, key), one = 1;
+	struct syscall_count *count = bpf_map_lookup_elem(&counts, key);
+	struct syscall_count none = {};
 
-	if (!n) {
-		if (!bpf_map_update_elem(&counts, key, &one, BPF_NOEXIST))
-			return;
-		/* There is no room, or another CPU was faster. */
-		n = bpf_map_lookup_elem(&counts, key);
-	}
-	/* Raw tracepoints run with preemption off, and this one in no interrupt. */
-	if (n)
-		(*n)++;
-	else
-		count_lost(LOST_ROOM);
+	if (count)
+		return count;
+	/* No room, or another CPU is faster: it is looked for again. */
+	bpf_map_update_elem(&counts, key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&counts, key);
+}
+
+/* A new name is the first that this CPU sees, or comes with exec. */
+static __always_inline void name(__u32 tgid, struct task_struct *task,
+				 struct syscall_count *count)
+{
+	__u64 comm[TOOL_COMM_LEN / 8];
+
+	if (BPF_CORE_READ_INTO(&comm, task, group_leader, comm))
+		return;
+	if (comm[0] == count->comm[0] && comm[1] == count->comm[1])
+		return;
+	count->comm[0] = comm[0];
+	count->comm[1] = comm[1];
+	bpf_map_update_elem(&names, &tgid, comm, BPF_ANY);
 }
 
 /*
@@ -61,6 +81,7 @@ SEC("raw_tp")
 int sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct syscall_key key = {};
+	struct syscall_count *count;
 	struct task_struct *task;
 
 	if (not_for_us())
@@ -77,6 +98,14 @@ int sys_enter(struct bpf_raw_tracepoint_args *ctx)
 		key.tgid = current_tgid();
 		key.nr = 0;
 	}
-	count(&key);
+	count = find(&key);
+	if (!count) {
+		count_lost(LOST_ROOM);
+		return 0;
+	}
+	/* Raw tracepoints run with preemption off, and this one in no interrupt. */
+	count->n++;
+	if (by_process)
+		name(key.tgid, task, count);
 	return 0;
 }

@@ -66,6 +66,12 @@ struct syscall_key {
 	__u32 nr;
 };
 
+/* What is counted, on each CPU. */
+struct syscall_count {
+	__u64 n;
+	__u64 comm[TOOL_COMM_LEN / 8]; /* by process: its name, as the CPU saw it last */
+};
+
 /* A file that was opened, or was to be. */
 #define OPEN_PATH_LEN 512
 

@@ -1003,6 +1003,33 @@ TEST_F_TIMEOUT(sleepable, detached_while_it_sleeps, TIMEOUT)
 	}
 }
 
+/*
+ * A program that is behind another one in the same trampoline is there for a task that
+ * sleeps in that, though it is detached and nobody else has it.
+ */
+TEST_F_TIMEOUT(sleepable, program_behind_goes, TIMEOUT)
+{
+	for (int i = 0; i < 4; i++) {
+		struct func_bpf *behind = load_func(FUNCTION);
+		int fd, first;
+
+		/* The last to come is the first to run. */
+		ASSERT_NE(NULL, behind);
+		fd = view_func(behind, i % 2 ? FEXIT : FENTRY, FUNCTION, VIEW,
+			       self->pid);
+		ASSERT_LE(0, fd);
+		first = view_sleepable(self, i % 2 ? FEXIT : FENTRY, 0);
+		ASSERT_LE(0, first);
+		ASSERT_TRUE(fall_asleep(self));
+		close(fd);
+		func_bpf__destroy(behind);
+		/* For what is freed after grace periods. */
+		usleep(500000);
+		EXPECT_EQ(1, wake_up(self));
+		close(first);
+	}
+}
+
 /* What others attach meanwhile is called by those who have slept. */
 TEST_F_TIMEOUT(sleepable, others_while_it_sleeps, TIMEOUT)
 {
@@ -1875,6 +1902,196 @@ TEST_F_TIMEOUT(calls, as_the_program_with_a_filter, TIMEOUT)
 }
 
 /* --- errors --- */
+
+/* --- the memory of trampolines --- */
+
+#define JIT_LIMIT "/proc/sys/net/core/bpf_jit_limit"
+
+static bool set_jit_limit(long limit)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", limit);
+	return write_file(JIT_LIMIT, text);
+}
+
+/* A process without rights, which forks one that reads when it is told to. */
+static void forker(int sock)
+{
+	char order;
+
+	if (setresuid(65534, 65534, 65534))
+		_exit(1);
+	zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	send(sock, &(int){ 0 }, sizeof(int), 0);
+	while (recv(sock, &order, 1, 0) == 1) {
+		pid_t pid = fork();
+		int ret = pid < 0 ? -errno : 0;
+
+		if (!pid) {
+			reads(10);
+			_exit(0);
+		}
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+		send(sock, &ret, sizeof(ret), 0);
+	}
+	_exit(0);
+}
+
+/*
+ * Only who attaches needs the right to go beyond the limit of the memory for
+ * trampolines: not a target that forks, nor who closes the link.
+ */
+TEST_F_TIMEOUT(func, beyond_the_limit, TIMEOUT)
+{
+	static const enum family families[] = { FENTRY, FEXIT };
+	struct slot *slots = self->skel->bss->slots;
+	long limit = 0;
+	FILE *file;
+
+	file = fopen(JIT_LIMIT, "r");
+	ASSERT_NE(NULL, file);
+	ASSERT_EQ(1, fscanf(file, "%ld", &limit));
+	fclose(file);
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		struct bpf_program *programs[] = {
+			func_program(self->skel, families[i]),
+			func_oracle(self->skel, families[i]),
+		};
+		int pair[2], fds[2], ret = -1, status;
+		pid_t pid, closer;
+
+		ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+					pair));
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			close(pair[0]);
+			forker(pair[1]);
+		}
+		close(pair[1]);
+		ASSERT_EQ(sizeof(ret), recv(pair[0], &ret, sizeof(ret), 0));
+		for (int j = 0; j < 2; j++) {
+			set_func_slot(self->skel, VIEW + j, 0, false);
+			fds[j] = view_func_program(programs[j], families[i],
+						   FUNCTION, VIEW + j, pid,
+						   BPF_F_VIEW_FOLLOW_FORK);
+			ASSERT_LE(0, fds[j]);
+		}
+		ASSERT_TRUE(set_jit_limit(1));
+		for (int j = 0; j < 3; j++) {
+			slots[VIEW].count = 0;
+			slots[VIEW + 1].count = 0;
+			ASSERT_EQ(1, send(pair[0], "", 1, 0));
+			ASSERT_EQ(sizeof(ret),
+				  recv(pair[0], &ret, sizeof(ret), 0));
+			EXPECT_EQ(0, ret);
+			EXPECT_EQ(10, slots[VIEW].count);
+			EXPECT_EQ(10, slots[VIEW + 1].count);
+		}
+		closer = fork();
+		ASSERT_LE(0, closer);
+		if (!closer) {
+			if (setresuid(65534, 65534, 65534))
+				_exit(1);
+			/* When the parent has closed its own. */
+			usleep(100000);
+			_exit(0);
+		}
+		close(fds[1]);
+		ASSERT_EQ(closer, waitpid(closer, &status, 0));
+		EXPECT_EQ(0, status);
+		slots[VIEW].count = 0;
+		slots[VIEW + 1].count = 0;
+		ASSERT_EQ(1, send(pair[0], "", 1, 0));
+		ASSERT_EQ(sizeof(ret), recv(pair[0], &ret, sizeof(ret), 0));
+		EXPECT_EQ(0, ret);
+		EXPECT_EQ(10, slots[VIEW].count);
+		EXPECT_EQ(0, slots[VIEW + 1].count);
+		ASSERT_TRUE(set_jit_limit(limit));
+		close(fds[0]);
+		close(pair[0]);
+		waitpid(pid, NULL, 0);
+	}
+}
+
+#define IMAGES 80
+
+/* A program that does nothing, on a function for one process; a link or below 0. */
+static int view_nothing(const struct btf *btf, const char *name, pid_t pid)
+{
+	static const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts,
+		    .expected_attach_type = BPF_TRACE_FENTRY);
+	union bpf_attr attr = {};
+	int fd;
+
+	opts.attach_btf_id = btf__find_by_name_kind(btf, name, BTF_KIND_FUNC);
+	if ((int)opts.attach_btf_id < 0)
+		return -ENOENT;
+	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", insns,
+			   ARRAY_SIZE(insns), &opts);
+	if (fd < 0)
+		return -errno;
+	attr.link_create.prog_fd = fd;
+	attr.link_create.attach_type = BPF_TRACE_FENTRY;
+	attr.link_create.view.pid = pid;
+	attr.link_create.tracing.cookie = VIEW;
+	fd = create(&attr);
+	close(attr.link_create.prog_fd);
+	return fd;
+}
+
+/* What everybody calls changes at once in many functions that have trampolines. */
+TEST_F_TIMEOUT(func, others_on_many_functions, TIMEOUT)
+{
+	static const char *const prefixes[] = { "vfs_", "tcp_", "sock_" };
+	struct slot *slot = &self->skel->bss->slots[ORACLE];
+	struct functions functions = read_functions();
+	struct btf *btf = btf__load_vmlinux_btf();
+	const char *names[IMAGES];
+	int fds[IMAGES], nr = 0;
+
+	ASSERT_NE(NULL, functions.list);
+	ASSERT_NE(NULL, btf);
+	for (size_t i = 0; i < functions.nr && nr < IMAGES; i++) {
+		const char *name = functions.list[i].name;
+		bool chosen = false;
+
+		for (size_t j = 0; j < ARRAY_SIZE(prefixes); j++)
+			chosen |= !strncmp(name, prefixes[j],
+					   strlen(prefixes[j]));
+		if (!chosen || nr_named(name, NULL) != 1)
+			continue;
+		fds[nr] = view_nothing(btf, name, self->target.pid);
+		if (fds[nr] >= 0)
+			names[nr++] = name;
+	}
+	ASSERT_EQ(IMAGES, nr);
+	for (int i = 0; i < 3; i++) {
+		LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .syms = names,
+			    .cnt = nr);
+		struct bpf_link *link;
+
+		set_func_slot(self->skel, 0, 0, false);
+		link = bpf_program__attach_kprobe_multi_opts(
+			self->skel->progs.on_multi_oracle, NULL, &opts);
+		ASSERT_NE(NULL, link);
+		ASSERT_TRUE(tell_and_wait(&self->target, OP_READ, 100));
+		EXPECT_LE(100, self->skel->bss->slots[0].count);
+		bpf_link__destroy(link);
+		ASSERT_TRUE(tell_and_wait(&self->target, OP_READ, 100));
+	}
+	EXPECT_EQ(0, slot->foreign);
+	while (nr)
+		close(fds[--nr]);
+	btf__free(btf);
+	free(functions.list);
+}
 
 /* What the attempt at a link for everybody says. */
 static int stock_error(struct func_bpf *skel, enum family family,

@@ -104,7 +104,11 @@ static bool exact(FIXTURE_DATA(share) * self, int i)
 	__u64 few = events(self, i, READS);
 	__u64 many = events(self, i, 2 * READS);
 
-	return few != (__u64)-1 && many - few == READS;
+	if (few != (__u64)-1 && many - few == READS)
+		return true;
+	fprintf(stderr, "# target %d: %lld events with %d reads, %lld with %d\n", i,
+		(long long)few, READS, (long long)many, 2 * READS);
+	return false;
 }
 
 /* Each view after the first takes its tables and data, but no text. */

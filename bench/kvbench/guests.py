@@ -6,6 +6,7 @@ build/bench with a digest of all that it depends on: it is run again if that has
 changed, and not otherwise. How long it took is kept, too, for the next estimate.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -30,7 +31,10 @@ hold() {
 	: >/tmp/hold
 	kview-hold "$@" >/tmp/hold &
 	holder=$!
-	until grep -q ready /tmp/hold; do kill -0 $holder && sleep 0.1; done
+	until grep -q ready /tmp/hold; do
+		kill -0 $holder || exit 1
+		sleep 0.1
+	done
 }
 release() {
 	kill $holder && wait $holder || { cat /tmp/hold >&2; exit 1; }
@@ -194,7 +198,9 @@ class Pair(Job):
                     raise Failed(f"{failure}\nthe client said:\n"
                                  f"{text.read().rstrip()}") from None
             finally:
-                self._other.terminate()
+                # Not terminate(): that reaps one that has ended, with what it used.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._other.pid, signal.SIGTERM)
                 self._wait_for(self._other)
         return output
 

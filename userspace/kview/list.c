@@ -20,8 +20,8 @@ static const char doc[] =
 	"\v"
 	"For each link: its ID, the family and the name of the hook, the ID and the "
 	"name of the program, flags, how many private pages (page tables, text and "
-	"data) the views of its targets consist of and their size in bytes, and the PID "
-	"and the command of each target: a process that runs the program. A page is "
+	"data) the views of its targets consist of, their size in bytes, how many of them "
+	"are copies of text that several views share, and the PID and the command of each target: a process that runs the program. A page is "
 	"counted for each link of a process.\n"
 	"\n"
 	"Families and names are those that kview stat -e takes. The family kprobe.multi "
@@ -39,7 +39,7 @@ static const char doc[] =
 	"\n"
 	"With --json: an array with an object for each link, in it link, hook, event, "
 	"functions (how many; 0: a tracepoint), missed (events that the hook could not "
-	"hand to the program), cookie, prog, program, follow_fork, task_context, defunct, pages, bytes and "
+	"hand to the program), cookie, prog, program, follow_fork, task_context, defunct, pages, bytes, shared and "
 	"targets: an array of objects with pid and command.\n";
 
 static const struct argp_option options[] = { { "json", 'j', NULL, 0,

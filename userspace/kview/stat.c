@@ -30,7 +30,7 @@ static const char doc[] =
 	"                                 it is not\n"
 	"\n"
 	"With kprobe: and kretprobe: FUNCTION may be a shell pattern ('kprobe:vfs_*'); "
-	"the count is then the sum over all functions of the kernel image that match. "
+	"the count is then the sum over all functions that match, those of modules included. "
 	"kfunc: and kretfunc: are fentry: and fexit:. kview list-events shows all events. "
 	"-e and -p may be repeated, and take comma lists. "
 	"The count of an event is the sum over all targets.\n"

@@ -59,6 +59,8 @@ int command_start(struct command *command, char **argv, const sigset_t *mask)
 		warn("command '%s'", argv[0]);
 		return -errno;
 	}
+	/* Who starts us may ignore it, and then there is no status to wait for. */
+	signal(SIGCHLD, SIG_DFL);
 	command->pid = fork();
 	if (!command->pid)
 		child(argv, mask, fd[1]);
@@ -99,6 +101,7 @@ int command_wait(struct command *command)
 	while (waitpid(command->pid, &status, 0) < 0) {
 		if (errno != EINTR) {
 			warn("command, PID %d", command->pid);
+			command->pid = 0;
 			return 1;
 		}
 	}

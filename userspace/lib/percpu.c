@@ -9,6 +9,8 @@ int percpu_sum_key(const struct bpf_map *map, const void *key, size_t size,
 		   __u64 *sum)
 {
 	int nr_cpus = libbpf_num_possible_cpus(), i, ret;
+	/* Those of the CPUs begin at multiples of eight bytes. */
+	size_t step = (bpf_map__value_size(map) + 7) / 8;
 	__u64 *values;
 
 	if (nr_cpus < 0) {
@@ -16,18 +18,18 @@ int percpu_sum_key(const struct bpf_map *map, const void *key, size_t size,
 		warn("cannot tell the number of CPUs");
 		return nr_cpus;
 	}
-	values = calloc(nr_cpus, sizeof(*values));
+	values = calloc(nr_cpus * step, sizeof(*values));
 	if (!values) {
 		warn("counters");
 		return -ENOMEM;
 	}
 	ret = bpf_map__lookup_elem(map, key, size, values,
-				   nr_cpus * sizeof(*values), 0);
+				   nr_cpus * step * sizeof(*values), 0);
 	if (ret)
 		warn("cannot read the counters");
 	*sum = 0;
 	for (i = 0; !ret && i < nr_cpus; i++)
-		*sum += values[i];
+		*sum += values[i * step];
 	free(values);
 	return ret;
 }

@@ -45,6 +45,17 @@ int session_parse_seconds(const char *what, const char *arg, double *seconds)
 	return -EINVAL;
 }
 
+int session_parse_interval(const char *arg, double *seconds)
+{
+	int ret = session_parse_seconds("interval", arg, seconds);
+
+	if (ret || *seconds >= SESSION_MIN_INTERVAL)
+		return ret;
+	warnx("bad interval '%s': at least %g seconds", arg,
+	      SESSION_MIN_INTERVAL);
+	return -EINVAL;
+}
+
 static int print_libbpf(enum libbpf_print_level level, const char *format,
 			va_list args)
 {

@@ -94,6 +94,12 @@ extern const struct argp session_argp;
 /* A number of seconds above 0, for an option of that name. 0 or -EINVAL. */
 int session_parse_seconds(const char *what, const char *arg, double *seconds);
 
+/* The tools look at what there is this often, in seconds. */
+#define SESSION_MIN_INTERVAL 0.1
+
+/* The same for an option --interval, which is at least that. */
+int session_parse_interval(const char *arg, double *seconds);
+
 void session_init(struct session *session, const char *name);
 
 /*

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
+#include <ctype.h>
 #include <err.h>
 #include <errno.h>
 #include <limits.h>
@@ -213,4 +214,8 @@ void target_comm(pid_t pid, char *comm, size_t size)
 	if (fgets(comm, size, file))
 		comm[strcspn(comm, "\n")] = '\0';
 	fclose(file);
+	for (; *comm; comm++) {
+		if (iscntrl((unsigned char)*comm))
+			*comm = '?';
+	}
 }

@@ -50,7 +50,7 @@ bool target_has_ended(const struct target *target);
 /* Are we in the initial PID namespace, whose PIDs BPF programs see? */
 bool target_pids_are_global(void);
 
-/* What /proc/PID/comm says, or "". */
+/* What /proc/PID/comm says, with ? for control characters, or "". */
 void target_comm(pid_t pid, char *comm, size_t size);
 
 #endif

@@ -10,7 +10,7 @@
 
 #define CLOCK_INTERVAL 10 /* ms */
 /* bpftrace's default. */
-#define WAKE_INTERVAL 100 /* ms */
+#define WAKE_INTERVAL ((int)(1000 * SESSION_MIN_INTERVAL)) /* ms */
 #define FLUSH_INTERVAL 0.1 /* s */
 /* Those who fill it may be faster: not more than it may hold at a time. */
 #define RING_RECORDS 8192

@@ -61,7 +61,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	if (!pc->tool.session.bad)
 		pc->tool.session.bad =
-			session_parse_seconds("interval", arg, &pc->interval);
+			session_parse_interval(arg, &pc->interval);
 	return 0;
 }
 
@@ -173,8 +173,7 @@ static int run(struct pagecache *pc)
 		      skel->progs.pages_spliced) ||
 	    tool_hook(tool, "fexit:__filemap_get_folio",
 		      skel->progs.pages_written) ||
-	    tool_hook(tool, "rawtracepoint:mm_filemap_fault",
-		      skel->progs.pages_faulted) ||
+	    tool_hook(tool, "fexit:filemap_fault", skel->progs.pages_faulted) ||
 	    tool_hook(tool, "rawtracepoint:mm_filemap_add_to_page_cache",
 		      skel->progs.pages_added) ||
 	    tool_load(tool))

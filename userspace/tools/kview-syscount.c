@@ -48,6 +48,7 @@ static const struct argp_option options[] = {
 struct counted {
 	struct syscall_key key;
 	__u64 count, printed;
+	char comm[TOOL_COMM_LEN];
 };
 
 struct syscount {
@@ -90,7 +91,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'i':
 		sc->tool.session.bad =
-			session_parse_seconds("interval", arg, &sc->interval);
+			session_parse_interval(arg, &sc->interval);
 		return 0;
 	case 'P':
 		sc->by_process = true;
@@ -136,6 +137,23 @@ error:
 	return NULL;
 }
 
+/* The name of a process, as the program has seen it, or else as long as it is there. */
+static void name_entry(const struct syscount *sc, struct counted *entry)
+{
+	char comm[TOOL_COMM_LEN];
+
+	if (!sc->tool.event) {
+		if (!bpf_map__lookup_elem(sc->skel->maps.names,
+					  &entry->key.tgid, sizeof(__u32), comm,
+					  sizeof(comm), 0))
+			memcpy(entry->comm, comm, sizeof(comm));
+		return;
+	}
+	target_comm(entry->key.tgid, comm, sizeof(comm));
+	if (comm[0])
+		memcpy(entry->comm, comm, sizeof(comm));
+}
+
 /* Filter post: a call of a target. */
 static void on_call(struct tool *tool, const void *data,
 		    size_t size __attribute__((unused)))
@@ -150,8 +168,11 @@ static void on_call(struct tool *tool, const void *data,
 	else
 		key.nr = event->nr;
 	entry = find_entry(sc, &key);
-	if (entry)
-		entry->count++;
+	if (!entry)
+		return;
+	if (!entry->count && sc->by_process)
+		name_entry(sc, entry);
+	entry->count++;
 }
 
 /* All other filters: read what the program has counted. */
@@ -218,7 +239,7 @@ static int compare_entries(const void *a, const void *b)
 }
 
 static void print_entry(const struct syscount *sc, struct output *out,
-			const struct counted *entry)
+			struct counted *entry)
 {
 	char text[64];
 
@@ -226,8 +247,8 @@ static void print_entry(const struct syscount *sc, struct output *out,
 	output_num(out, "count", news(entry));
 	if (sc->by_process) {
 		output_num(out, "pid", entry->key.tgid);
-		target_comm(entry->key.tgid, text, sizeof(text));
-		output_str(out, "command", text);
+		name_entry(sc, entry);
+		output_str(out, "command", entry->comm);
 	} else {
 		output_str(out, "syscall",
 			   syscall_name(entry->key.nr, text, sizeof(text)));

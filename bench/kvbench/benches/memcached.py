@@ -50,7 +50,8 @@ serve() {
 	i=0
 	until nc 127.0.0.1 11211 </dev/null 2>/dev/null; do
 		i=$((i + 1))
-		[ $i -lt 100 ] && sleep 0.1
+		[ $i -lt 100 ] || exit 1
+		sleep 0.1
 	done
 }
 # What its threads have run, in nanoseconds.
@@ -119,7 +120,11 @@ ip link set eth0 up
 serve
 ask() { nc 10.0.0.2 9000 </dev/null; }
 i=0
-until nc -w 1 10.0.0.2 9001 </dev/null; do i=$((i + 1)); [ $i -lt 100 ] && sleep 0.2; done
+until nc -w 1 10.0.0.2 9001 </dev/null; do
+	i=$((i + 1))
+	[ $i -lt 100 ] || exit 1
+	sleep 0.2
+done
 once warm-up ask
 """
     for name in filters:
