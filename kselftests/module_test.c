@@ -929,6 +929,43 @@ TEST_F_TIMEOUT(tracepoint, exact, TIMEOUT)
 	}
 }
 
+/* Of how much the direct map is by small pages, in KiB; -1: it is not known. */
+static long small_pages(void)
+{
+	char line[128];
+	long kb = -1;
+	FILE *file;
+
+	file = fopen("/proc/meminfo", "r");
+	while (file && kb < 0 && fgets(line, sizeof(line), file))
+		sscanf(line, "DirectMap4k: %ld", &kb);
+	if (file)
+		fclose(file);
+	return kb;
+}
+
+/* Pages of modules become non-global, for which no large page is split. */
+TEST_F_TIMEOUT(tracepoint, no_large_page_is_split, TIMEOUT)
+{
+	static const struct hook first = { RAW, "sys_enter" };
+	/* Copies of text are taken from a large page, which is split once. */
+	int image = view(self->skel, &first, ORACLE, self->target.pid);
+	long before = small_pages();
+
+	ASSERT_LE(0, image);
+	ASSERT_LT(0, before);
+	for (int i = 0; i < 3; i++) {
+		int fd = view(self->skel, &variant->hook, VIEW,
+			      self->target.pid);
+
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(before, small_pages());
+		close(fd);
+		EXPECT_EQ(before, small_pages());
+	}
+	close(image);
+}
+
 TEST_F_TIMEOUT(tracepoint, unload, TIMEOUT)
 {
 	struct slot *slots = self->skel->bss->slots;
