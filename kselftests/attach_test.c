@@ -437,7 +437,6 @@ TEST_F_TIMEOUT(attach, e2big, TIMEOUT)
 	struct target second;
 
 	ASSERT_TRUE(start_target(&second));
-	settle(&second);
 	for (int i = 0; i < MAX_PROGRAMS; i++) {
 		set_slot(self->skel, i, self->pid, false);
 		fds[i] = view(self->skel, &raw_hook, i, self->pid);

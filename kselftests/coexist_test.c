@@ -72,8 +72,6 @@ FIXTURE_SETUP(coexist)
 	ASSERT_NE(NULL, self->more);
 	ASSERT_TRUE(start_target(&self->target));
 	ASSERT_TRUE(start_target(&self->neighbour));
-	settle(&self->target);
-	settle(&self->neighbour);
 	set_slot(self->skel, VIEW, self->target.pid, false);
 	set_slot(self->skel, VIEW_2, self->target.pid, false);
 	/* Each is attached system-wide, for the events of one process. */
@@ -275,8 +273,6 @@ FIXTURE_SETUP(beside)
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
 	ASSERT_TRUE(start_target(&self->neighbour));
-	settle(&self->target);
-	settle(&self->neighbour);
 	set_slot(self->skel, VIEW, self->target.pid, false);
 	set_slot(self->skel, STOCK_TARGET, self->target.pid, true);
 	set_slot(self->skel, STOCK_NEIGHBOUR, self->neighbour.pid, true);
@@ -512,8 +508,6 @@ FIXTURE_SETUP(behind)
 	}
 	ASSERT_TRUE(start_target(&self->target));
 	ASSERT_TRUE(start_target(&self->neighbour));
-	settle(&self->target);
-	settle(&self->neighbour);
 }
 
 FIXTURE_TEARDOWN(behind)

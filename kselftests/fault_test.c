@@ -430,7 +430,6 @@ FIXTURE_SETUP(coming)
 	ASSERT_NE(NULL, self->skel);
 	for (int i = 0; i < 2; i++) {
 		ASSERT_TRUE(start_target(&self->targets[i]));
-		settle(&self->targets[i]);
 	}
 	set_slot(self->skel, 0, 0, false);
 	self->fd = view(self->skel, &variant->hook, 0, self->targets[0].pid);

@@ -486,8 +486,6 @@ FIXTURE_SETUP(others)
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
 	ASSERT_TRUE(start_target(&self->neighbour));
-	settle(&self->target);
-	settle(&self->neighbour);
 	rmdir(INSTANCE);
 	ASSERT_EQ(0, mkdir(INSTANCE, 0700));
 	ASSERT_TRUE(write_file(INSTANCE "set_ftrace_filter", OTHERS_FUNCTION));
@@ -722,8 +720,6 @@ FIXTURE_SETUP(flight)
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
 	ASSERT_TRUE(start_target(&self->neighbour));
-	settle(&self->target);
-	settle(&self->neighbour);
 	set_func_slot(self->skel, VIEW, self->target.pid, false);
 }
 
@@ -850,7 +846,6 @@ TEST_F_TIMEOUT(flight, killed, TIMEOUT)
 		EXPECT_EQ(0, slots[VIEW].foreign);
 		bpf_link__destroy(oracle);
 		ASSERT_TRUE(start_target(&self->target));
-		settle(&self->target);
 	}
 }
 
@@ -1372,8 +1367,6 @@ FIXTURE_SETUP(life)
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
 	ASSERT_TRUE(start_target(&self->neighbour));
-	settle(&self->target);
-	settle(&self->neighbour);
 	set_func_slot(self->skel, VIEW, self->target.pid, false);
 	set_func_slot(self->skel, SECOND_VIEW, 0, false);
 }
@@ -1850,7 +1843,6 @@ TEST_F_TIMEOUT(calls, as_the_program_with_a_filter, TIMEOUT)
 		if (is_tracing(family) && bpf_program__fd(program) < 0)
 			continue;
 		ASSERT_TRUE(start_target(&self->target));
-		settle(&self->target);
 		set_func_slot(self->skel, VIEW, self->target.pid, false);
 		set_func_slot(self->skel, ORACLE, self->target.pid, true);
 		oracle = stock_func(self->skel, family, variant->function,

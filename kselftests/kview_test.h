@@ -699,46 +699,6 @@ static inline void target_loop(int sock, bool executed)
 	_exit(0);
 }
 
-static inline bool start_target(struct target *target)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair))
-		return false;
-	target->pid = fork();
-	if (!target->pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		signal(SIGPIPE, SIG_IGN);
-		close(pair[0]);
-		target_loop(pair[1], false);
-	}
-	close(pair[1]);
-	target->sock = pair[0];
-	target->reap = true;
-	fcntl(target->sock, F_SETFD, FD_CLOEXEC);
-	return target->pid > 0;
-}
-
-static inline void kill_target(struct target *target)
-{
-	if (!target->reap)
-		return;
-	/* The end of a test; what it has attached is there, if it has failed. */
-	check_copies();
-	kill(target->pid, SIGKILL);
-	waitpid(target->pid, NULL, 0);
-	close(target->sock);
-	target->reap = false;
-}
-
-static inline bool tell(struct target *target, enum op op, unsigned int n)
-{
-	struct order order = { .op = op, .n = n };
-
-	return send(target->sock, &order, sizeof(order), MSG_NOSIGNAL) ==
-	       sizeof(order);
-}
-
 /* Are all threads of the process asleep? */
 static inline bool asleep(pid_t pid)
 {
@@ -770,6 +730,50 @@ static inline void settle(struct target *target)
 	for (int i = 0; i < 10000 && !asleep(target->pid); i++)
 		usleep(200);
 	usleep(2000);
+}
+
+static inline bool start_target(struct target *target)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair))
+		return false;
+	target->pid = fork();
+	if (!target->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGPIPE, SIG_IGN);
+		close(pair[0]);
+		target_loop(pair[1], false);
+	}
+	close(pair[1]);
+	target->sock = pair[0];
+	target->reap = true;
+	fcntl(target->sock, F_SETFD, FD_CLOEXEC);
+	if (target->pid < 0)
+		return false;
+	/* What it does on its way there are no events of a test. */
+	settle(target);
+	return true;
+}
+
+static inline void kill_target(struct target *target)
+{
+	if (!target->reap)
+		return;
+	/* The end of a test; what it has attached is there, if it has failed. */
+	check_copies();
+	kill(target->pid, SIGKILL);
+	waitpid(target->pid, NULL, 0);
+	close(target->sock);
+	target->reap = false;
+}
+
+static inline bool tell(struct target *target, enum op op, unsigned int n)
+{
+	struct order order = { .op = op, .n = n };
+
+	return send(target->sock, &order, sizeof(order), MSG_NOSIGNAL) ==
+	       sizeof(order);
 }
 
 static inline bool answer(struct target *target)

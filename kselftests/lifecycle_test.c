@@ -45,7 +45,6 @@ FIXTURE_SETUP(life)
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
-	settle(&self->target);
 	set_slot(self->skel, VIEW, self->target.pid, false);
 	set_slot(self->skel, ORACLE, self->target.pid, true);
 }
@@ -222,7 +221,6 @@ TEST_F_TIMEOUT(life, exit_while_attached, TIMEOUT)
 		int fds[3];
 
 		ASSERT_TRUE(start_target(&target));
-		settle(&target);
 		set_slot(self->skel, VIEW, target.pid, false);
 		for (int j = 0; j < 3; j++) {
 			fds[j] = view(self->skel,
@@ -264,7 +262,6 @@ TEST_F_TIMEOUT(life, events_of_the_exit, TIMEOUT)
 		missed[VIEW] = misses(self->skel->progs.raw);
 		missed[ORACLE] = misses(self->skel->progs.raw_oracle);
 		ASSERT_TRUE(start_target(&target));
-		settle(&target);
 		set_slot(self->skel, VIEW, target.pid, false);
 		set_slot(self->skel, ORACLE, target.pid, true);
 		oracle = stock(self->skel, &hook, ORACLE);
@@ -441,7 +438,6 @@ TEST_F_TIMEOUT(life, many_attach, TIMEOUT)
 	pid_t pids[4];
 
 	ASSERT_TRUE(start_target(&second));
-	settle(&second);
 	ASSERT_TRUE(tell(&self->target, OP_READ, 50000));
 	ASSERT_TRUE(tell(&second, OP_MIX, 20));
 	for (int i = 0; i < 4; i++) {

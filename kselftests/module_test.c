@@ -170,8 +170,6 @@ TEST_F_TIMEOUT(function, unload, TIMEOUT)
 	func_bpf__destroy(self->skel);
 	ASSERT_TRUE(start_target(&self->target));
 	ASSERT_TRUE(start_target(&self->neighbour));
-	settle(&self->target);
-	settle(&self->neighbour);
 	self->skel = load_programs(NULL, false, false);
 	ASSERT_NE(NULL, self->skel);
 	slots = self->skel->bss->slots;
@@ -661,13 +659,11 @@ FIXTURE_SETUP(livepatch)
 	self->skel = load_programs(variant->function, injectable, false);
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->neighbour));
-	settle(&self->neighbour);
 	for (int i = 0; i < FAMILIES; i++) {
 		self->fds[i] = -1;
 		if (i == FMOD_RET && !injectable)
 			continue;
 		ASSERT_TRUE(start_target(&self->targets[i]));
-		settle(&self->targets[i]);
 		set_func_slot(self->skel, i, self->targets[i].pid, false);
 		/* The same events of everybody's, by the PID. */
 		set_func_slot(self->skel, FAMILIES + i, self->targets[i].pid,
@@ -868,8 +864,6 @@ FIXTURE_SETUP(tracepoint)
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
 	ASSERT_TRUE(start_target(&self->neighbour));
-	settle(&self->target);
-	settle(&self->neighbour);
 	set_slot(self->skel, VIEW, self->target.pid, false);
 	set_slot(self->skel, ORACLE, self->target.pid, true);
 }

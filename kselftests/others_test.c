@@ -61,7 +61,6 @@ FIXTURE_SETUP(others)
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
-	settle(&self->target);
 	set_slot(self->skel, VIEW, self->target.pid, false);
 	set_slot(self->skel, ORACLE, self->target.pid, true);
 	self->oracle = stock(self->skel, &variant->hook, ORACLE);

@@ -373,7 +373,6 @@ TEST_F_TIMEOUT(storm, tracer_is_killed, TIMEOUT)
 	struct target target;
 
 	ASSERT_TRUE(start_target(&target));
-	settle(&target);
 	for (int i = 0; i < 50; i++) {
 		pid_t pid;
 

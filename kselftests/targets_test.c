@@ -52,7 +52,6 @@ FIXTURE_SETUP(targets)
 	ASSERT_NE(NULL, self->skel);
 	for (int i = 0; i < NR_TARGETS; i++) {
 		ASSERT_TRUE(start_target(&self->targets[i]));
-		settle(&self->targets[i]);
 		self->pids[i] = self->targets[i].pid;
 	}
 	self->fd = view(self->skel, &variant->hook, 0, self->pids[0]);
@@ -274,7 +273,6 @@ TEST_F_TIMEOUT(targets, targets_that_exit, TIMEOUT)
 	kill_target(&self->targets[0]);
 	expect_info(_metadata, self, 0xe);
 	ASSERT_TRUE(start_target(&self->targets[0]));
-	settle(&self->targets[0]);
 	self->pids[0] = self->targets[0].pid;
 	expect_set(_metadata, self, variant->more, 0xe);
 	EXPECT_EQ(0, ADD(1, &self->pids[0]));
@@ -370,7 +368,6 @@ FIXTURE_SETUP(follow)
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
-	settle(&self->target);
 }
 
 FIXTURE_TEARDOWN(follow)
@@ -503,7 +500,6 @@ FIXTURE_SETUP(context)
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->target));
-	settle(&self->target);
 }
 
 FIXTURE_TEARDOWN(context)

@@ -185,7 +185,6 @@ FIXTURE_SETUP(running)
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
 	ASSERT_TRUE(start_target(&self->other));
-	settle(&self->other);
 	ASSERT_TRUE(start_runner(&self->runner));
 	set_slot(self->skel, 0, self->runner.pid, false);
 }
