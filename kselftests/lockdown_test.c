@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Lockdown: for one process a hook is refused where it is for everybody, and
- * only there. The level is that of the kernel's command line, as it cannot be
- * lowered: lockdown=integrity, lockdown=confidentiality.
+ * only there. The level is raised by the test and cannot be lowered again, so the
+ * kernel is of no use for other tests afterwards: KVIEW_LOCKDOWN=1 says that this is
+ * meant.
  */
 #include "func_test.h"
 #include <sys/mount.h>
@@ -30,9 +31,21 @@ static int level(void)
 						   -1;
 }
 
+static bool raise_level(enum level wanted)
+{
+	static const char *const names[] = { "none", "integrity",
+					     "confidentiality" };
+
+	return level() == (int)wanted ||
+	       (write_file(SECURITY "/lockdown", names[wanted]) &&
+		level() == (int)wanted);
+}
+
 FIXTURE(lockdown)
 {
-	int level;
+	/* Loaded before: programs that read the kernel's memory are refused, too. */
+	struct func_bpf *functions;
+	struct kview_bpf *tracepoints;
 	struct target target;
 	struct target neighbour;
 };
@@ -41,11 +54,16 @@ FIXTURE_SETUP(lockdown)
 {
 	const char *reason = why_not();
 
-	self->level = level();
-	if (self->level < 0)
-		reason = "the kernel has no lockdown";
+	if (level() != NONE)
+		reason = "the kernel has no lockdown, or is locked down";
+	if (!getenv("KVIEW_LOCKDOWN"))
+		reason = "KVIEW_LOCKDOWN is not set";
 	if (reason)
 		SKIP(return, "%s", reason);
+	self->functions = load_func("__x64_sys_read");
+	ASSERT_NE(NULL, self->functions);
+	self->tracepoints = load();
+	ASSERT_NE(NULL, self->tracepoints);
 	ASSERT_TRUE(start_target(&self->target));
 	ASSERT_TRUE(start_target(&self->neighbour));
 }
@@ -54,16 +72,18 @@ FIXTURE_TEARDOWN(lockdown)
 {
 	kill_target(&self->target);
 	kill_target(&self->neighbour);
+	func_bpf__destroy(self->functions);
+	kview_bpf__destroy(self->tracepoints);
 }
 
 /* Functions: kprobes are locked down, at entries and elsewhere; the rest is not. */
-TEST_F_TIMEOUT(lockdown, functions, TIMEOUT)
+static void try_functions(struct __test_metadata *_metadata,
+			  FIXTURE_DATA(lockdown) * self, enum level level)
 {
-	struct func_bpf *skel = load_func("__x64_sys_read");
+	struct func_bpf *skel = self->functions;
 
-	ASSERT_NE(NULL, skel);
 	for (enum family family = 0; family < FAMILIES; family++) {
-		bool refused = self->level == CONFIDENTIALITY &&
+		bool refused = level == CONFIDENTIALITY &&
 			       (family == KPROBE || family == KRETPROBE ||
 				family == INSTRUCTION);
 		struct slot *slots = skel->bss->slots;
@@ -90,20 +110,19 @@ TEST_F_TIMEOUT(lockdown, functions, TIMEOUT)
 			close(fd);
 		bpf_link__destroy(link);
 	}
-	func_bpf__destroy(skel);
 }
 
 /* Tracepoints are not; how to find their numbers may be. */
-TEST_F_TIMEOUT(lockdown, tracepoints, TIMEOUT)
+static void try_tracepoints(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(lockdown) * self)
 {
 	static const struct hook hooks[] = {
 		{ RAW, "sys_enter" },
 		{ BTF, "sys_enter" },
 		{ CLASSIC, "syscalls:sys_enter_read" },
 	};
-	struct kview_bpf *skel = load();
+	struct kview_bpf *skel = self->tracepoints;
 
-	ASSERT_NE(NULL, skel);
 	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++) {
 		struct slot *slot = &skel->bss->slots[0];
 		struct bpf_link *link;
@@ -125,5 +144,14 @@ TEST_F_TIMEOUT(lockdown, tracepoints, TIMEOUT)
 		if (fd >= 0)
 			close(fd);
 	}
-	kview_bpf__destroy(skel);
+}
+
+TEST_F_TIMEOUT(lockdown, each_level, TIMEOUT)
+{
+	for (enum level level = NONE; level <= CONFIDENTIALITY; level++) {
+		TH_LOG("level %d", level);
+		ASSERT_TRUE(raise_level(level));
+		try_functions(_metadata, self, level);
+		try_tracepoints(_metadata, self);
+	}
 }
