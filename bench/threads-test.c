@@ -45,7 +45,8 @@ int main(int argc, char **argv)
 		run = exec_program;
 		arg = argv + 2;
 	} else {
-		fprintf(stderr, "usage: %s exit STATUS | exec PROGRAM [ARG...]\n",
+		fprintf(stderr,
+			"usage: %s exit STATUS | exec PROGRAM [ARG...]\n",
 			argv[0]);
 		return 2;
 	}

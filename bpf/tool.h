@@ -69,7 +69,8 @@ struct syscall_key {
 /* What is counted, on each CPU. */
 struct syscall_count {
 	__u64 n;
-	__u64 comm[TOOL_COMM_LEN / 8]; /* by process: its name, as the CPU saw it last */
+	/* By process: its name, as the CPU saw it last. */
+	__u64 comm[TOOL_COMM_LEN / 8];
 };
 
 /* A file that was opened, or was to be. */

@@ -428,9 +428,8 @@ FIXTURE_SETUP(coming)
 	unload_module();
 	self->skel = load();
 	ASSERT_NE(NULL, self->skel);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++)
 		ASSERT_TRUE(start_target(&self->targets[i]));
-	}
 	set_slot(self->skel, 0, 0, false);
 	self->fd = view(self->skel, &variant->hook, 0, self->targets[0].pid);
 	ASSERT_LE(0, self->fd);

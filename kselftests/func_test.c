@@ -1954,8 +1954,8 @@ TEST_F_TIMEOUT(func, beyond_the_limit, TIMEOUT)
 		int pair[2], fds[2], ret = -1, status;
 		pid_t pid, closer;
 
-		ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-					pair));
+		ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC,
+					0, pair));
 		pid = fork();
 		ASSERT_LE(0, pid);
 		if (!pid) {
@@ -2042,6 +2042,7 @@ static int view_nothing(const struct btf *btf, const char *name, pid_t pid)
 TEST_F_TIMEOUT(func, others_on_many_functions, TIMEOUT)
 {
 	static const char *const prefixes[] = { "vfs_", "tcp_", "sock_" };
+	struct bpf_program *program = self->skel->progs.on_multi_oracle;
 	struct slot *slot = &self->skel->bss->slots[ORACLE];
 	struct functions functions = read_functions();
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -2070,8 +2071,8 @@ TEST_F_TIMEOUT(func, others_on_many_functions, TIMEOUT)
 		struct bpf_link *link;
 
 		set_func_slot(self->skel, 0, 0, false);
-		link = bpf_program__attach_kprobe_multi_opts(
-			self->skel->progs.on_multi_oracle, NULL, &opts);
+		link = bpf_program__attach_kprobe_multi_opts(program, NULL,
+							     &opts);
 		ASSERT_NE(NULL, link);
 		ASSERT_TRUE(tell_and_wait(&self->target, OP_READ, 100));
 		EXPECT_LE(100, self->skel->bss->slots[0].count);

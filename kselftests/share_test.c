@@ -106,7 +106,8 @@ static bool exact(FIXTURE_DATA(share) * self, int i)
 
 	if (few != (__u64)-1 && many - few == READS)
 		return true;
-	fprintf(stderr, "# target %d: %lld events with %d reads, %lld with %d\n", i,
+	fprintf(stderr,
+		"# target %d: %lld events with %d reads, %lld with %d\n", i,
 		(long long)few, READS, (long long)many, 2 * READS);
 	return false;
 }
