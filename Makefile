@@ -21,7 +21,7 @@ kernels: setup ## build the kernels: baseline, pre and kview
 kernel-debug: setup ## build the kview kernel with KASAN, lockdep and others
 	@scripts/kernel build debug
 
-tools: setup ## build libbpf, bpftool, kview and the bench programs
+tools: setup ## build libbpf, bpftool, kview, the tracing tools and the benches
 	@scripts/kernel source
 	@$(MAKE) --no-print-directory -C userspace O=$(TOP)/build/tools KSRC=$(KSRC)
 
@@ -35,7 +35,7 @@ bench: kernels tools ## all benches, into bench/REPORT.md; bench-NAME for one of
 bench-%: kernels tools
 	@bench/run $(if $(FORCE),--force) $*
 
-test: kernels tools ## run all tests in QEMU, and a few in Bochs
+test: kernels tools ## run the tests in QEMU, and a few in Bochs
 	@scripts/test
 
 test-bochs: kernels tools ## run tests in Bochs, and see them fail without protections
@@ -48,7 +48,7 @@ test-debug: kernel-debug tools ## run the tests in the debug kernel
 	@scripts/test --debug
 
 # SEED=N one seed, RUNS=N so many; CPUS=, PTI=, LA57= lists of what is tried;
-# EMULATOR=bochs
+# KERNEL=debug, EMULATOR=bochs
 oracle: $(if $(filter debug,$(KERNEL)),kernel-debug,kernels) tools ## compare views with PID checks on random processes
 	@scripts/oracle $(if $(SEED),--seed $(SEED) --verbose) $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(CPUS),--cpus "$(CPUS)") $(if $(PTI),--pti "$(PTI)") \

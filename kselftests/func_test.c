@@ -245,6 +245,16 @@ TEST_F_TIMEOUT(exact, alone, TIMEOUT)
 
 /* --- what programs can see and do --- */
 
+#define JIT_LIMIT "/proc/sys/net/core/bpf_jit_limit"
+
+static bool set_jit_limit(long limit)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", limit);
+	return write_file(JIT_LIMIT, text);
+}
+
 FIXTURE(func)
 {
 	struct func_bpf *skel;
@@ -252,6 +262,8 @@ FIXTURE(func)
 	struct target neighbour;
 	pid_t pid;
 	long links;
+	/* What a test that lowers it found. */
+	long jit_limit;
 };
 
 FIXTURE_SETUP(func)
@@ -274,6 +286,8 @@ FIXTURE_SETUP(func)
 
 FIXTURE_TEARDOWN(func)
 {
+	if (self->jit_limit)
+		set_jit_limit(self->jit_limit);
 	kill_target(&self->target);
 	kill_target(&self->neighbour);
 	func_bpf__destroy(self->skel);
@@ -1893,19 +1907,7 @@ TEST_F_TIMEOUT(calls, as_the_program_with_a_filter, TIMEOUT)
 	}
 }
 
-/* --- errors --- */
-
 /* --- the memory of trampolines --- */
-
-#define JIT_LIMIT "/proc/sys/net/core/bpf_jit_limit"
-
-static bool set_jit_limit(long limit)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%ld", limit);
-	return write_file(JIT_LIMIT, text);
-}
 
 /* A process without rights, which forks one that reads when it is told to. */
 static void forker(int sock)
@@ -1939,12 +1941,11 @@ TEST_F_TIMEOUT(func, beyond_the_limit, TIMEOUT)
 {
 	static const enum family families[] = { FENTRY, FEXIT };
 	struct slot *slots = self->skel->bss->slots;
-	long limit = 0;
 	FILE *file;
 
 	file = fopen(JIT_LIMIT, "r");
 	ASSERT_NE(NULL, file);
-	ASSERT_EQ(1, fscanf(file, "%ld", &limit));
+	ASSERT_EQ(1, fscanf(file, "%ld", &self->jit_limit));
 	fclose(file);
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
 		struct bpf_program *programs[] = {
@@ -2001,7 +2002,7 @@ TEST_F_TIMEOUT(func, beyond_the_limit, TIMEOUT)
 		EXPECT_EQ(0, ret);
 		EXPECT_EQ(10, slots[VIEW].count);
 		EXPECT_EQ(0, slots[VIEW + 1].count);
-		ASSERT_TRUE(set_jit_limit(limit));
+		ASSERT_TRUE(set_jit_limit(self->jit_limit));
 		close(fds[0]);
 		close(pair[0]);
 		waitpid(pid, NULL, 0);
@@ -2085,6 +2086,8 @@ TEST_F_TIMEOUT(func, others_on_many_functions, TIMEOUT)
 	btf__free(btf);
 	free(functions.list);
 }
+
+/* --- errors --- */
 
 /* What the attempt at a link for everybody says. */
 static int stock_error(struct func_bpf *skel, enum family family,

@@ -56,12 +56,6 @@ static struct oracle_bpf *skel;
 
 static bool verbose;
 
-/* What the kernel can do. */
-static bool old;
-static bool has_follow;
-static bool has_task_context;
-static bool has_update;
-
 static double now(void)
 {
 	struct timespec time;
@@ -470,7 +464,7 @@ static void correct(struct link *link, uint32_t place, int by)
 }
 
 /* The process is quiesced: it has no event until this has been done. */
-static void make_link(struct link *link, uint32_t pid, int tasks, bool guest,
+static void make_link(struct link *link, uint32_t pid, int tasks,
 		      uint64_t *random)
 {
 	uint32_t place = pid - skel->bss->base;
@@ -493,10 +487,8 @@ static void make_link(struct link *link, uint32_t pid, int tasks, bool guest,
 	     place, link->quiet ? ", quiet" : "",
 	     link->flags & BPF_F_VIEW_FOLLOW_FORK ? ", follow" : "", link->fd);
 	if (link->fd < 0) {
-		/* In old views, a guest cannot have one. */
-		if (link->fd != -EBUSY || !guest || has_update)
-			fault("# link %u %s: create: %s\n", l,
-			      name_of(link->hook), strerror(-link->fd));
+		fault("# link %u %s: create: %s\n", l, name_of(link->hook),
+		      strerror(-link->fd));
 		if (!link->early)
 			detach_oracle(link);
 		return;
@@ -684,16 +676,12 @@ static void act(uint64_t seed, const struct guest *guest,
 		uint64_t own = draw(&random);
 
 		if (link->fd < 0) {
-			if (dice < 65 && !(old && hello->last))
-				make_link(link, guest->pid, guest->tasks,
-					  hello->guest, &own);
+			if (dice < 65)
+				make_link(link, guest->pid, guest->tasks, &own);
 		} else if (!skel->bss->member[l][place]) {
-			if (dice < 40 && has_update)
+			if (dice < 40)
 				add_target(link, guest->pid, guest->tasks);
-		} else if (old && hello->last) {
-			/* Old views do not see the end. */
-			close_link(link, dice < 50);
-		} else if (dice < 12 && has_update) {
+		} else if (dice < 12) {
 			del_target(link, guest->pid, guest->tasks);
 		} else if (dice < 24 && may_close(l)) {
 			close_link(link, dice & 1);
@@ -776,7 +764,7 @@ static void disturb(uint64_t random)
 			}
 			continue;
 		}
-		if (fds[l] >= 0 && (!has_update || below(&random, 2))) {
+		if (fds[l] >= 0 && below(&random, 2)) {
 			close(fds[l]);
 			fds[l] = -1;
 			continue;
@@ -798,7 +786,7 @@ static void disturb(uint64_t random)
 		do
 			loose_hooks[l] = draw_hook(&random);
 		while (fixed(loose_hooks[l]));
-		if (has_task_context && !below(&random, 4))
+		if (!below(&random, 4))
 			flags |= BPF_F_VIEW_TASK_CONTEXT;
 		skel->bss->ever[link][i] = 1;
 		fds[l] = create_link(program_of(loose_hooks[l], link, VIEW),
@@ -874,9 +862,9 @@ static void draw_links(uint64_t *random)
 		link->early = below(random, 2);
 		/* All on a hook are, or one that is not would spoil it. */
 		link->quiet = quiet && link->hook->quiet;
-		if (has_follow && below(random, 2))
+		if (below(random, 2))
 			link->flags |= BPF_F_VIEW_FOLLOW_FORK;
-		if (has_task_context && !below(random, 4) && !link->quiet)
+		if (!below(random, 4) && !link->quiet)
 			link->flags |= BPF_F_VIEW_TASK_CONTEXT;
 		for (int side = VIEW; side <= ORACLE; side++) {
 			link->programs[side] = program_of(link->hook, l, side);
@@ -937,7 +925,6 @@ static pid_t start_tree(uint64_t seed)
 		.random = mixed(seed, 1),
 		.id = 1,
 		.controller = getpid(),
-		.old = old,
 	};
 	pid_t probe = fork();
 	pid_t pid;
@@ -1286,36 +1273,6 @@ static void self_test(uint64_t seed, unsigned int number, int listener,
 
 /* --- all --- */
 
-static void probe_features(void)
-{
-	const struct hook *hook = &hooks[0];
-	pid_t pid = fork();
-	int fd;
-
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	fd = create_link(skel->progs.raw_view_0, hook, 0, pid,
-			 BPF_F_VIEW_FOLLOW_FORK);
-	has_follow = fd >= 0;
-	close(fd);
-	fd = create_link(skel->progs.raw_view_0, hook, 0, pid,
-			 BPF_F_VIEW_TASK_CONTEXT);
-	has_task_context = fd >= 0;
-	close(fd);
-	has_update = update_targets(-1, BPF_LINK_TARGETS_ADD, pid) == -EBADF;
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	if (!has_follow)
-		old = true;
-	if (old)
-		has_follow = false;
-	has_task_context = has_task_context && !old;
-	has_update = has_update && !old;
-}
-
 /* PIDs are not used again while there are runs. */
 static void raise_pid_limit(void)
 {
@@ -1352,7 +1309,6 @@ static const char usage[] =
 	"  --first-seed N  from this one on (default: a random one)\n"
 	"  --self-test     and see that faults of views are found\n"
 	"  --break HOW     spoil the first event: drop, duplicate, foreign, other\n"
-	"  --old           leave out what only newer views can do\n"
 	"  --patience N    seconds after which a run hangs (default 60)\n"
 	"  --record        with a difference, show the events that make it\n"
 	"  --verbose       say what is done\n";
@@ -1414,8 +1370,6 @@ static void parse(int argc, char **argv)
 
 		if (!strcmp(option, "--verbose")) {
 			verbose = true;
-		} else if (!strcmp(option, "--old")) {
-			old = true;
 		} else if (!strcmp(option, "--self-test")) {
 			options.self_test = true;
 		} else if (!strcmp(option, "--record")) {
@@ -1496,9 +1450,6 @@ int main(int argc, char **argv)
 		perror("oracle");
 		return 2;
 	}
-	probe_features();
-	if (old)
-		printf("# without children, changes of targets, threads and ends: old views\n");
 
 	printf("1..%llu\n",
 	       (unsigned long long)options.runs + 4 * options.self_test);

@@ -400,7 +400,7 @@ static void do_threads(struct node *node)
 
 /* --- exec --- */
 
-#define NODE_FORMAT "%llx:%x:%d:%u:%u:%u:%u:%u:%d:%d"
+#define NODE_FORMAT "%llx:%x:%d:%u:%u:%u:%u:%u:%d"
 
 static void exec_node(struct node *node)
 {
@@ -409,7 +409,7 @@ static void exec_node(struct node *node)
 	snprintf(text, sizeof(text), NODE_FORMAT,
 		 (unsigned long long)node->random, node->id, node->controller,
 		 node->budget, node->depth, node->steps, node->children,
-		 node->meetings, node->restless, node->old);
+		 node->meetings, node->restless);
 	execl("/proc/self/exe", "oracle", "--node", text, (char *)NULL);
 	_exit(4);
 }
@@ -418,15 +418,14 @@ void run_executed(char **argv)
 {
 	struct node node = {};
 	unsigned long long random;
-	int restless, old;
+	int restless;
 
 	if (sscanf(argv[2], NODE_FORMAT, &random, &node.id, &node.controller,
 		   &node.budget, &node.depth, &node.steps, &node.children,
-		   &node.meetings, &restless, &old) != 10)
+		   &node.meetings, &restless) != 9)
 		_exit(5);
 	node.random = random;
 	node.restless = restless;
-	node.old = old;
 	run_node(&node);
 }
 
@@ -447,7 +446,6 @@ static struct node child_of(struct node *parent)
 		.controller = parent->controller,
 		.depth = parent->depth + 1,
 		.steps = 3 + below(&parent->random, 10),
-		.old = parent->old,
 	};
 
 	child.budget = below(&parent->random, parent->budget);
@@ -766,8 +764,6 @@ static void run_late(struct node *node, void *(*thread)(void *), unsigned int n)
 
 static void __noreturn end(struct node *node)
 {
-	if (node->old)
-		_exit(0);
 	switch (below(&node->random, 8)) {
 	case 0: /* the leader goes first */
 		run_late(node, late_thread, 2);
@@ -794,29 +790,6 @@ static void __noreturn end(struct node *node)
 }
 
 /* --- all --- */
-
-/* Without the ways to die, and to share, that old views do not follow. */
-static void step_old(struct node *node)
-{
-	switch (below(&node->random, 10)) {
-	case 0:
-		if (may_have_children(node))
-			return do_fork(node);
-		break;
-	case 1:
-		return do_signals(node);
-	case 2:
-		return do_itimer(node);
-	case 3:
-		return do_timer(node);
-	case 4:
-		exec_node(node);
-		break;
-	case 5:
-		return meet(node, false);
-	}
-	do_simple(&node->random);
-}
 
 static void step(struct node *node)
 {
@@ -891,21 +864,17 @@ static void step(struct node *node)
 void run_node(struct node *node)
 {
 	prepare();
-	if (!node->meetings &&
-	    (node->old || !node->depth || below(&node->random, 2)))
+	if (!node->meetings && (!node->depth || below(&node->random, 2)))
 		meet(node, false);
 	while (node->steps) {
 		/* Before the step, which may be exec. */
 		node->steps--;
-		if (node->old)
-			step_old(node);
-		else
-			step(node);
+		step(node);
 	}
 	rest_helpers();
-	if (node->old || below(&node->random, 4))
+	if (below(&node->random, 4))
 		wait_for_all();
-	if (node->old || below(&node->random, 2))
+	if (below(&node->random, 2))
 		meet(node, true);
 	end(node);
 }

@@ -32,8 +32,6 @@ struct node {
 	bool restless;
 	/* Shares its memory with its parent. */
 	bool guest;
-	/* Only what views without the newer features can be compared on. */
-	bool old;
 };
 
 /* What a node says when it meets the controller. */

@@ -50,7 +50,7 @@ def describe():
         "Processors": str(os.cpu_count()),
         "Memory": _match("/proc/meminfo", r"^MemTotal: *(.*)$"),
         "Host": f"{_match('/etc/os-release', '^PRETTY_NAME=.(.*).$')}, "
-                f"Linux {platform.release()}",
+                f"Linux {re.match('[0-9.]*', platform.release())[0]}",
         "Emulator": _first_line("qemu-system-x86_64", "--version"),
         "KVM": "yes" if _match(os.path.join(paths.BUILD, "vm", "kvm"),
                                "(.*)") == "kvm" else "no: instructions are translated (TCG)",

@@ -31,7 +31,7 @@ static const char doc[] =
 	"\n"
 	"With kprobe: and kretprobe: FUNCTION may be a shell pattern ('kprobe:vfs_*'); "
 	"the count is then the sum over all functions that match, those of modules included. "
-	"kfunc: and kretfunc: are fentry: and fexit:. kview list-events shows all events. "
+	"kfunc: and kretfunc: are fentry: and fexit:. kview list-events shows the events. "
 	"-e and -p may be repeated, and take comma lists. "
 	"The count of an event is the sum over all targets.\n"
 	"\n" SESSION_DOC_FILTER
