@@ -557,7 +557,8 @@ TEST_F_TIMEOUT(attach, shared_memory, TIMEOUT)
 			  CLONE_VM | SIGCHLD, NULL);
 	struct slot *slots = self->skel->bss->slots;
 	const pid_t pids[2] = { getpid(), pid };
-	int fds[2];
+	struct bpf_link_info infos[2];
+	int fds[2], both;
 
 	ASSERT_LT(0, pid);
 	zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
@@ -570,6 +571,19 @@ TEST_F_TIMEOUT(attach, shared_memory, TIMEOUT)
 		fds[!first] =
 			view(self->skel, &classic_hook, !first, pids[!first]);
 		ASSERT_LE(0, fds[!first]);
+		/* Their view is one, and its pages are counted once. */
+		both = view(self->skel, &raw_hook, 2, pids[first]);
+		ASSERT_LE(0, both);
+		ASSERT_EQ(0, link_targets(both, BPF_LINK_TARGETS_ADD,
+					  (__u32[]){ pids[!first] }, 1, 0));
+		memset(infos, 0, sizeof(infos));
+		ASSERT_EQ(0, link_info(both, &infos[0]));
+		ASSERT_EQ(0, link_info(fds[0], &infos[1]));
+		EXPECT_EQ(2, infos[0].kview.count);
+		EXPECT_EQ(1, infos[1].kview.count);
+		EXPECT_LT(0, infos[1].kview.nr_pages);
+		EXPECT_EQ(infos[1].kview.nr_pages, infos[0].kview.nr_pages);
+		close(both);
 		slots[0].count = 0;
 		reads(10);
 		EXPECT_EQ(10, slots[0].count);
