@@ -92,14 +92,15 @@ kernel_make()
 
 # make_in BASE TREE OUT [ARG...]: make in a kernel tree. The paths below BASE only
 # count relatively, and the tree's is that of a link, the same in each OUT: what
-# does not depend on a change, the cache has for all kernels in all checkouts.
+# does not depend on a change, the cache has for all kernels in all checkouts. (What
+# that is, the compiler says, without a run of the preprocessor before.)
 make_in()
 {
 	local base=$1 tree=$2 out=$3 link=$3/tree
 	shift 3
 	mkdir -p "$out"
 	ln -sfn "$tree" "$link"
-	CCACHE_BASEDIR=${base%/build} CCACHE_NOHASHDIR=1 \
+	CCACHE_BASEDIR=${base%/build} CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 \
 	KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' \
 	KBUILD_BUILD_USER=kview KBUILD_BUILD_HOST=kview KBUILD_BUILD_VERSION=1 \
 		make -C "$tree" O="$out" srctree="$link" abs_srctree="$link" \
