@@ -130,7 +130,13 @@ static bool start_runner(struct runner *runner)
 		for (;;)
 			pause();
 	}
-	return runner->pid > 0 && go_on(runner, 100);
+	if (runner->pid <= 0 || !go_on(runner, 100))
+		return false;
+	/* The first thread has made its last system call. */
+	for (int i = 0; i < 10000 && !asleep(runner->pid); i++)
+		usleep(200);
+	usleep(2000);
+	return true;
 }
 
 static void kill_runner(struct runner *runner)
